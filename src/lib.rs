@@ -2,11 +2,15 @@
 //! every call accounted for.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod engine;
 mod error;
 mod secret;
 
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
+pub use engine::connect::{Connect, Interrupt, Pause, Worker};
+pub use engine::retry::{Backoff, RetryPolicy};
+pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
 pub use secret::Secret;
