@@ -4,13 +4,21 @@
 
 mod engine;
 mod error;
+pub mod memory;
 mod secret;
 
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
+pub use engine::batch::BatchCall;
 pub use engine::connect::{Connect, Interrupt, Pause, Worker};
+pub use engine::halt::Halt;
+pub use engine::join::{Join, join};
+pub use engine::outcome::{Outcome, Status};
+pub use engine::progress::Progress;
+pub use engine::report::{BatchError, Report};
 pub use engine::retry::{Backoff, RetryPolicy};
+pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
 pub use secret::Secret;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::stop::{CancelToken, Deadline, Stop};
-use crate::error::Result;
+use super::stop::{CancelToken, Deadline, Reason, Stop};
+use crate::error::{Error, Result};
 
 /// Stops one session in the middle of its I/O, from another thread.
 pub type Interrupt = Box<dyn FnOnce() + Send>;
@@ -115,6 +115,9 @@ pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
     pub(crate) limit_wait: AtomicU64,
     pub(crate) retry_wait: AtomicU64,
+    pub(crate) refused_seats: AtomicU64,
+    pub(crate) failed_logouts: AtomicU64,
+    pub(crate) login_time: AtomicU64,
 }
 
 /// How long a session may take to close when nothing presses.
@@ -215,6 +218,13 @@ impl Worker {
         self.0.counters.logins.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Ends the batch: a session that had expired was refused when it logged in again, so every other
+    /// login would be refused too. Calls that have not begun are not run, with the error's kind.
+    pub fn end_batch(&self, refusal: &Error) {
+        let message = format!("not run, the session could not be opened again: {refusal}");
+        self.0.stop.halt(Reason::NoSession { kind: refusal.kind(), message });
+    }
+
     /// Says that `connect` took a session that was open already, so that no login is counted.
     pub fn reused_session(&self) {
         self.0.counters.reused.fetch_add(1, Ordering::Relaxed);
@@ -228,12 +238,9 @@ impl Worker {
         &self.0.counters
     }
 
-    /// The time spent in pauses so far.
-    pub(crate) fn paused(&self) -> Duration {
-        let counters = &self.0.counters;
-        Duration::from_nanos(
-            counters.limit_wait.load(Ordering::Relaxed) + counters.retry_wait.load(Ordering::Relaxed),
-        )
+    /// The time spent waiting for rate limits so far.
+    pub(crate) fn limit_waited(&self) -> Duration {
+        Duration::from_nanos(self.0.counters.limit_wait.load(Ordering::Relaxed))
     }
 }
 

@@ -72,7 +72,8 @@ impl Deadline {
         }
     }
 
-    fn channel(self) -> Receiver<Instant> {
+    /// Says something at the deadline.
+    pub(crate) fn channel(self) -> Receiver<Instant> {
         self.0.map_or_else(never, at)
     }
 }
@@ -180,7 +181,7 @@ impl Default for CancelToken {
 }
 
 /// Why no further call begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reason {
     Deadline,
     Cancelled,
