@@ -1,0 +1,165 @@
+//! Rule 3: logins are lazy and few, the first is made alone, and each that succeeded is logged out.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use batchcall::memory::{Memory, Step};
+use batchcall::{BatchCall, Connect, ErrorKind, Result, RetryPolicy, Status, Worker};
+
+use crate::eventually;
+
+fn quick() -> RetryPolicy {
+    RetryPolicy::new().base(Duration::from_millis(1))
+}
+
+/// easy_acumatica: 100 calls with ten workers made 110 refused logins.
+#[test]
+fn a_wrong_password_costs_one_refused_login() {
+    let memory = Memory::new().login_script(vec![Step::Fail(ErrorKind::Auth); 200]);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(10)
+        .calls(0..100, |session, n| session.echo(*n))
+        .execute()
+        .unwrap();
+    assert_eq!(memory.refused_logins(), 1);
+    assert_eq!(report.stats().not_run_calls, 100);
+    for outcome in report.outcomes() {
+        assert_eq!(outcome.error().unwrap().kind(), ErrorKind::Auth);
+        assert_eq!(outcome.attempts(), 0);
+    }
+    assert_eq!(
+        (memory.requests(), memory.logouts()),
+        (0, 0),
+        "a session that was refused is neither used nor closed"
+    );
+}
+
+#[test]
+fn there_are_never_more_logins_than_calls() {
+    let memory = Memory::new().delay(Duration::from_millis(2));
+    BatchCall::new(&memory).max_concurrent(20).calls(0..3, |s, n| s.echo(*n)).execute().unwrap();
+    assert!(memory.logins() <= 3, "{} logins", memory.logins());
+    assert_eq!(memory.logins(), memory.logouts());
+}
+
+#[test]
+fn every_session_is_logged_out() {
+    let memory = Memory::new().delay(Duration::from_millis(1));
+    let report = BatchCall::new(&memory).max_concurrent(8).calls(0..80, |s, n| s.echo(*n)).execute().unwrap();
+    assert!(memory.logins() <= 8);
+    assert_eq!((memory.logins(), memory.open_sessions()), (memory.logouts(), 0));
+    assert_eq!(report.stats().logins, memory.logins());
+}
+
+/// Notes when logins begin and end.
+#[derive(Default)]
+struct Gauge {
+    under_way: AtomicUsize,
+    ended: AtomicUsize,
+    /// How many had ended and how many others were under way when each began.
+    begins: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Connect for Gauge {
+    type Session = ();
+
+    fn connect(&self, _: &Worker) -> Result<()> {
+        let others = self.under_way.fetch_add(1, Ordering::SeqCst);
+        self.begins.lock().unwrap().push((self.ended.load(Ordering::SeqCst), others));
+        std::thread::sleep(Duration::from_millis(5));
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_first_login_is_made_alone_and_the_others_together() {
+    let gauge = Gauge::default();
+    BatchCall::new(&gauge)
+        .max_concurrent(8)
+        .calls(0..64, |(), _| {
+            std::thread::sleep(Duration::from_millis(2));
+            Ok(())
+        })
+        .execute()
+        .unwrap();
+    let begins = gauge.begins.into_inner().unwrap();
+    assert_eq!(begins[0], (0, 0));
+    assert!(
+        begins[1..].iter().all(|(ended, _)| *ended >= 1),
+        "nobody began before the first had ended: {begins:?}"
+    );
+    assert!(begins.iter().any(|(_, others)| *others > 0), "later ones overlap: {begins:?}");
+}
+
+#[test]
+fn a_login_that_fails_for_a_passing_reason_is_tried_again() {
+    let memory = Memory::new().login_script([Step::Unsent, Step::Fail(ErrorKind::Unavailable)]);
+    let report = BatchCall::new(&memory).retry(quick()).calls(0..5, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 5);
+    assert_eq!(memory.refused_logins(), 2);
+}
+
+#[test]
+fn a_server_that_stays_away_ends_the_batch_with_its_reason() {
+    let memory = Memory::new().login_script(vec![Step::Unsent; 99]);
+    // The waits for a first session are the desk's own: half a second, a second.
+    let report = BatchCall::new(&memory).retry(quick()).calls(0..5, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!((report.stats().not_run_calls, memory.refused_logins()), (5, 3));
+    assert_eq!(report.outcomes()[4].error().unwrap().kind(), ErrorKind::Connect);
+}
+
+#[test]
+fn who_has_a_session_goes_on_when_later_logins_are_refused_for_good() {
+    let steps = std::iter::once(Step::Answer).chain(vec![Step::Fail(ErrorKind::Auth); 99]);
+    let memory = Memory::new().delay(Duration::from_millis(1)).login_script(steps);
+    let report = BatchCall::new(&memory).max_concurrent(6).calls(0..40, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 40);
+    assert!((1..=2).contains(&memory.refused_logins()), "{} refused", memory.refused_logins());
+}
+
+#[test]
+fn when_the_last_session_is_lost_and_nobody_may_log_in_the_rest_is_not_run() {
+    let memory = Memory::new().script([Step::Answer, Step::Panic]).login_script([
+        Step::Answer,
+        Step::Fail(ErrorKind::Auth),
+        Step::Fail(ErrorKind::Auth),
+    ]);
+    let report = BatchCall::new(&memory).max_concurrent(1).calls(0..6, |s, n| s.echo(*n)).execute().unwrap();
+    let statuses: Vec<_> = report.outcomes().iter().map(batchcall::Outcome::status).collect();
+    assert_eq!(statuses[..2], [Status::Succeeded, Status::Failed]);
+    assert!(statuses[2..].iter().all(|status| *status == Status::NotRun));
+    assert_eq!(report.outcomes()[5].error().unwrap().kind(), ErrorKind::Auth);
+    assert_eq!(memory.refused_logins(), 1);
+}
+
+#[test]
+fn an_expired_session_logs_in_again_once_and_is_counted() {
+    let memory = Memory::new().script([Step::Answer, Step::Expire]);
+    let report = BatchCall::new(&memory).max_concurrent(1).calls(0..4, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 4);
+    assert_eq!((report.stats().logins, memory.logins(), memory.logouts()), (2, 2, 2));
+}
+
+#[test]
+fn a_session_that_cannot_log_in_again_ends_the_batch() {
+    let memory = Memory::new()
+        .script([Step::Answer, Step::Expire])
+        .login_script([Step::Answer, Step::Fail(ErrorKind::Auth)]);
+    let report =
+        BatchCall::new(&memory).max_concurrent(1).calls(0..100, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(memory.refused_logins(), 1);
+    assert_eq!((report.stats().failed_calls, report.stats().not_run_calls), (1, 98));
+    assert_eq!(report.outcomes()[99].error().unwrap().kind(), ErrorKind::Auth);
+}
+
+#[test]
+fn nobody_waits_for_a_login_when_all_calls_are_taken() {
+    // One slow login would hold the batch up if the others waited for it with nothing left to do.
+    let memory = Memory::new().login_script([Step::Answer, Step::Delay(Duration::from_millis(50))]);
+    let report = BatchCall::new(&memory).max_concurrent(4).calls(0..4, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 4);
+    assert!(eventually(|| memory.open_sessions() == 0));
+}

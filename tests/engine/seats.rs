@@ -1,0 +1,76 @@
+//! Rule 4: a refused seat is not a failed call.
+
+use std::time::Duration;
+
+use batchcall::memory::Memory;
+use batchcall::{BatchCall, Connect, Deadline, ErrorKind, Worker};
+
+use crate::eventually;
+
+/// easy_acumatica: four calls failed, and K never degraded.
+#[test]
+fn fewer_seats_than_workers_fail_no_call() {
+    let memory = Memory::new().seats(3).delay(Duration::from_millis(1));
+    let report =
+        BatchCall::new(&memory).max_concurrent(10).calls(0..120, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 120);
+    assert_eq!((memory.max_open_sessions(), memory.logins(), memory.logouts()), (3, 3, 3));
+    // The logins under way double with those that succeeded: one, two, and then four at a full house.
+    assert!((1..=4).contains(&memory.refused_logins()), "{} refused", memory.refused_logins());
+    assert_eq!(report.stats().refused_seats, memory.refused_logins());
+    assert!(report.to_string().contains("logins refused"), "{report}");
+}
+
+#[test]
+fn a_batch_without_a_seat_waits_for_one() {
+    let memory = Memory::new().seats(1);
+    let somebody = memory.connect(&Worker::detached(Deadline::never())).unwrap();
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(eventually(|| memory.refused_logins() > 0));
+            memory.disconnect(somebody).unwrap();
+        });
+        BatchCall::new(&memory).calls(0..10, |s, n| s.echo(*n)).execute().unwrap()
+    });
+    assert_eq!(report.stats().successful_calls, 10);
+}
+
+#[test]
+fn without_a_seat_until_the_deadline_calls_are_not_run() {
+    let memory = Memory::new().seats(0);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(4)
+        .timeout(Duration::from_millis(50))
+        .calls(0..10, |s, n| s.echo(*n))
+        .execute()
+        .unwrap();
+    assert_eq!(report.stats().not_run_calls, 10);
+    assert_eq!(memory.refused_logins(), 1, "one worker asks, and not without a pause");
+}
+
+#[test]
+fn a_stream_goes_on_with_the_seats_there_are() {
+    let memory = Memory::new().seats(2).delay(Duration::from_micros(200));
+    let mut results = Vec::new();
+    let stats = BatchCall::new(&memory)
+        .max_concurrent(6)
+        .stream(0..200, |s, &n| s.echo(n), |outcome| results.push(outcome.into_result().unwrap()))
+        .unwrap();
+    results.sort_unstable();
+    assert_eq!(results, (0..200).collect::<Vec<_>>());
+    assert_eq!((stats.successful_calls, memory.max_open_sessions(), memory.open_sessions()), (200, 2, 0));
+}
+
+#[test]
+fn a_call_that_has_no_seat_any_more_does_not_take_others_with_it() {
+    // The only seat is lost in a panic and taken by somebody else at once.
+    let memory = Memory::new().seats(1).script([batchcall::memory::Step::Panic]);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(1)
+        .timeout(Duration::from_secs(20))
+        .calls(0..3, |s, n| s.echo(*n))
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 2));
+    assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Panicked);
+}
