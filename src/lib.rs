@@ -5,6 +5,8 @@
 mod error;
 mod secret;
 
+#[cfg(feature = "acumatica")]
+pub mod acumatica;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
