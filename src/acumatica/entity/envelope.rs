@@ -56,7 +56,10 @@ pub(super) fn unwrap_node(node: &Value) -> Value {
         Value::Array(list) => list
             .iter()
             .map(|line| match line {
-                Value::Object(map) if !is_field(map) => Value::Object(unwrap(map)),
+                // A line of which the server says only that it is wrong is a line still.
+                Value::Object(map) if !(is_field(map) && map.contains_key("value")) => {
+                    Value::Object(unwrap(map))
+                }
                 other => unwrap_node(other),
             })
             .collect(),

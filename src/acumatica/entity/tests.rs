@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::super::{CustomKind, Date, DateTime};
 use super::*;
@@ -341,6 +342,10 @@ fn errors_are_found_wherever_they_are() {
     let paths: Vec<_> = refused.errors().into_iter().map(|error| error.path).collect();
     assert_eq!(paths, ["", "Details[1]", "Details[1].Project", "Vendor", "custom.V.F"]);
     assert!(order().errors().is_empty());
+    let line = refused.decode::<Value>().unwrap()["Details"][1].clone();
+    assert_eq!(line["error"], "Line is wrong.");
+    let only = entity(json!({ "Details": [{ "error": "Line is wrong." }] }));
+    assert_eq!(only.decode::<Value>().unwrap()["Details"][0]["error"], "Line is wrong.");
 }
 
 #[test]

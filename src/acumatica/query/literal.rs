@@ -127,6 +127,20 @@ operands! {
     DateTime => |value| Literal::DateTime(value);
 }
 
+/// So that `in_list(&ids)` takes a borrowed list.
+macro_rules! borrowed {
+    ($($type:ty),*) => {$(
+        impl From<&$type> for Operand {
+            fn from(value: &$type) -> Self {
+                (*value).into()
+            }
+        }
+    )*};
+}
+borrowed!(
+    &str, char, bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, Uuid, Date, DateTime
+);
+
 impl From<Field> for Operand {
     fn from(field: Field) -> Self {
         Self(field.0)
@@ -143,6 +157,7 @@ impl<T: Into<Operand>> From<Option<T>> for Operand {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::field::field;
     use super::*;
 
     const ALL: [Dialect; 3] = [Dialect::Contract4, Dialect::Contract5, Dialect::OData4];
@@ -176,6 +191,9 @@ mod tests {
         assert_eq!(render(0.1_f32).map(|text| text.starts_with("0.1")), [true; 3]);
         assert_eq!(render(None::<&str>), ["null"; 3]);
         assert_eq!(render(Some("x")), ["'x'"; 3]);
+        let ids: &[i32] = &[7, 8];
+        let numbers = field("A").in_list(ids) & field("B").in_list(["x"].iter());
+        assert_eq!(numbers.render(Dialect::Contract4).unwrap(), "(A eq 7 or A eq 8) and B eq 'x'");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod expand;
 mod field;
 mod filter;
 mod literal;
+mod scan;
 
 pub(crate) use date::lenient;
 pub use date::{Date, DateTime};
