@@ -7,6 +7,8 @@ mod error;
 pub mod memory;
 mod secret;
 
+#[cfg(feature = "acumatica")]
+pub mod acumatica;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
