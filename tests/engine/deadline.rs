@@ -248,5 +248,6 @@ fn no_thread_is_left_behind() {
         .calls(0..80, |_, _| Ok(eventually(|| ours() == 1)))
         .execute();
     assert!(report.unwrap().into_all().unwrap().into_iter().all(|seen| seen));
-    assert_eq!(ours(), 0);
+    // A joined thread may be a moment on its way out of the kernel's list.
+    assert!(eventually(|| ours() == 0));
 }
