@@ -4,6 +4,9 @@
 
 mod engine;
 mod error;
+#[cfg(feature = "http")]
+#[allow(dead_code, unused_imports, reason = "the first HTTP backend uses it")]
+mod http;
 mod secret;
 
 #[cfg(feature = "sandbox")]
