@@ -1,11 +1,22 @@
 //! How one HTTP request survives.
 
 mod answer;
+mod body;
+mod breaker;
 mod config;
+mod failure;
+mod gate;
 mod host;
+mod limiter;
+mod phase;
 mod request;
 mod retry_after;
+mod socket;
+mod tries;
 mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use answer::Answer;
 pub(crate) use config::HttpConfig;
