@@ -19,6 +19,9 @@ const PROBE_CAP: Duration = Duration::from_secs(20);
 /// The patience with a host that has not answered once: a mistyped address should be told soon.
 const UNSEEN: Duration = Duration::from_secs(10);
 
+/// A refusal says nothing any more about a host that was left alone for so long since.
+const MEMORY: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed,
@@ -41,6 +44,8 @@ pub(super) struct Breaker {
 impl Breaker {
     pub(super) fn new(patience: Duration, mut random: fastrand::Rng) -> Self {
         let waits = Backoff::new(PROBE_BASE, PROBE_CAP, random.fork());
+        // `Instant` holds no more.
+        let patience = patience.min(Duration::from_secs(365 * 24 * 3600));
         Self { state: State::Closed, patience, refusals: 0, since: None, seen: false, random, waits }
     }
 
@@ -50,7 +55,11 @@ impl Breaker {
             State::Closed => None,
             // Nothing to wait for any more: each call finds out for itself.
             _ if self.is_exhausted(now) => None,
-            State::Open { until } => until.checked_duration_since(now).filter(|left| !left.is_zero()),
+            State::Open { until } => {
+                // The probe that patience ends with is not made to wait past it.
+                let until = self.since.map_or(until, |(first, _)| until.min(first + self.patience()));
+                until.checked_duration_since(now).filter(|left| !left.is_zero())
+            }
             State::Probing => Some(LOOK_AGAIN),
         }
     }
@@ -78,8 +87,9 @@ impl Breaker {
     pub(super) fn refused(&mut self, probe: bool, now: Instant) {
         self.refusals = self.refusals.saturating_add(1);
         self.since = match self.since {
-            // Refusals of long ago say nothing about now.
-            Some((first, last)) if now.saturating_duration_since(last) <= self.patience => Some((first, now)),
+            Some((first, last)) if now.saturating_duration_since(last) <= self.patience.max(MEMORY) => {
+                Some((first, now))
+            }
             _ => Some((now, now)),
         };
         let opens = match self.state {
@@ -112,8 +122,11 @@ impl Breaker {
 
     /// Whether it refused for longer than anyone should wait.
     pub(super) fn is_exhausted(&self, now: Instant) -> bool {
-        let patience = if self.seen { self.patience } else { self.patience.min(UNSEEN) };
-        self.since.is_some_and(|(first, _)| now.saturating_duration_since(first) >= patience)
+        self.since.is_some_and(|(first, _)| now.saturating_duration_since(first) >= self.patience())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.seen { self.patience } else { self.patience.min(UNSEEN) }
     }
 }
 
@@ -170,7 +183,7 @@ mod tests {
     fn probes_come_slower_and_slower_but_never_slower_than_the_cap() {
         let mut now = Instant::now();
         let mut breaker = opened(now);
-        breaker.patience = Duration::MAX;
+        breaker.patience = 1000 * PATIENCE;
         let mut waits = Vec::new();
         for _ in 0..60 {
             let wait = breaker.wait(now).unwrap_or_default();
