@@ -5,6 +5,8 @@
 mod engine;
 mod error;
 pub mod memory;
+#[cfg(feature = "http")]
+mod http;
 mod secret;
 
 #[cfg(feature = "acumatica")]
