@@ -1,0 +1,118 @@
+//! Actions: done at once with 204, or going on after a 202 with a place to ask.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::data::{body, target};
+use super::errors;
+use super::options::Options;
+use super::record::Node;
+use super::schema::{ActionShape, EntityShape};
+use super::session::Session;
+use super::site::{Site, Visit};
+use crate::sandbox::history::Action;
+use crate::sandbox::http::Response;
+use crate::sandbox::lock;
+
+/// A long-running action.
+#[derive(Debug)]
+pub(super) struct Pending {
+    id: Uuid,
+    due: Instant,
+    is_done: bool,
+    entity: &'static EntityShape,
+    key: String,
+    action: &'static ActionShape,
+    session: u64,
+    request: u64,
+}
+
+impl Site {
+    pub(super) fn run(&self, visit: &Visit<'_>, entity: &'static EntityShape, name: &str) -> Response {
+        let Some(action) = entity.actions.iter().find(|action| action.name.eq_ignore_ascii_case(name)) else {
+            return errors::message(404, &format!("The action '{name}' is not found."));
+        };
+        let sent = match body(&visit.request.body) {
+            Ok(sent) => sent,
+            Err(response) => return response,
+        };
+        let empty = Map::new();
+        let named = sent.get("entity").and_then(Value::as_object).unwrap_or(&empty);
+        let mut store = self.write();
+        let Some(record) = target(&store, entity, named, &Options::default()) else {
+            return errors::not_found();
+        };
+        let (key, status) = (record.node.key(entity), record.node.text("Status"));
+        if !action.from.contains(&status.as_str()) {
+            return errors::chain(
+                &format!("Error: The {} button is disabled.", action.name),
+                &format!("The action cannot be run on a document with the status '{status}'."),
+            );
+        }
+        if !action.is_long {
+            if let Some(record) = store.table_mut(entity).get_mut(&key) {
+                perform(&mut record.node, action);
+            }
+            self.effect(visit, entity, &key, Action::Run(action.name.to_owned()));
+            // Done at once: 204, and no Location to follow.
+            return Response::new(204);
+        }
+        let due = Instant::now() + self.settings.action_time;
+        let (session, request) = (visit.session.number, visit.number);
+        let id = Uuid::new_v4();
+        lock(&self.pending).push(Pending { id, due, is_done: false, entity, key, action, session, request });
+        *lock(&visit.session.busy) = Some((entity.screen, due));
+        let place = format!("{}/{}/{}/status/{id}", visit.endpoint, entity.name(), action.name);
+        Response::new(202).header("Location", place)
+    }
+
+    /// 202 while it runs, 204 when it is done.
+    pub(super) fn action_status(&self, visit: &Visit<'_>, id: &str) -> Response {
+        let id = Uuid::parse_str(id).ok();
+        let pending = lock(&self.pending);
+        match pending.iter().find(|pending| Some(pending.id) == id) {
+            Some(pending) if pending.is_done => Response::new(204),
+            Some(_) => {
+                let place = visit.request.head.path().to_owned();
+                Response::new(202).header("Location", place)
+            }
+            None => errors::message(404, "The operation is not found."),
+        }
+    }
+
+    /// Whether the session has an action under way on the entity's screen.
+    pub(super) fn is_busy(&self, session: &Session, entity: &EntityShape) -> bool {
+        let busy = *lock(&session.busy);
+        busy.is_some_and(|(screen, due)| screen == entity.screen && Instant::now() < due)
+    }
+
+    /// Applies the long-running actions that are due: no thread is kept for them.
+    pub(super) fn settle(&self) {
+        let mut pending = lock(&self.pending);
+        for pending in pending.iter_mut().filter(|pending| !pending.is_done && Instant::now() >= pending.due)
+        {
+            pending.is_done = true;
+            let mut store = self.write();
+            if let Some(record) = store.table_mut(pending.entity).get_mut(&pending.key) {
+                perform(&mut record.node, pending.action);
+                let action = Action::Run(pending.action.name.to_owned());
+                self.recorder.effect(
+                    pending.entity.name(),
+                    &pending.key,
+                    action,
+                    pending.session,
+                    pending.request,
+                );
+            }
+        }
+    }
+}
+
+fn perform(node: &mut Node, action: &ActionShape) {
+    node.values.insert("Status", action.to.into());
+    if node.values.contains_key("Hold") {
+        node.values.insert("Hold", json!(action.to == "On Hold"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The stand-in server keeps the facts of the real one, seen through raw sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod client;
+mod data;
+mod sessions;
