@@ -4,9 +4,9 @@
 
 mod engine;
 mod error;
-pub mod memory;
 #[cfg(feature = "http")]
 mod http;
+pub mod memory;
 mod secret;
 
 #[cfg(feature = "acumatica")]
@@ -14,6 +14,8 @@ pub mod acumatica;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
+#[cfg(feature = "acumatica")]
+pub use acumatica::Acumatica;
 pub use engine::batch::BatchCall;
 pub use engine::connect::{Connect, Interrupt, Pause, Worker};
 pub use engine::halt::Halt;

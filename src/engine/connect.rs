@@ -106,6 +106,8 @@ pub enum Pause {
     Limit,
     /// Before trying a request again.
     Retry,
+    /// While the server works on something that was asked for. Counts as the call's own time.
+    Poll,
 }
 
 #[derive(Debug, Default)]
@@ -200,10 +202,13 @@ impl Worker {
         let began = Instant::now();
         let waited = self.0.stop.wait(duration);
         let counter = match why {
-            Pause::Limit => &self.0.counters.limit_wait,
-            Pause::Retry => &self.0.counters.retry_wait,
+            Pause::Limit => Some(&self.0.counters.limit_wait),
+            Pause::Retry => Some(&self.0.counters.retry_wait),
+            Pause::Poll => None,
         };
-        counter.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
+        if let Some(counter) = counter {
+            counter.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
+        }
         waited.map_err(|reason| reason.to_error())
     }
 

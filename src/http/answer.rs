@@ -20,6 +20,7 @@ pub(crate) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     pub(super) attempts: u32,
+    pub(super) after_loss: bool,
     pub(super) elapsed: Duration,
 }
 
@@ -32,6 +33,11 @@ impl Answer {
     /// Whether the status is 2xx.
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether an earlier attempt of the same request may have been applied, its answer lost.
+    pub(crate) fn is_after_loss(&self) -> bool {
+        self.after_loss
     }
 
     /// How often the request was tried.
@@ -199,7 +205,14 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        Answer { status, headers: map, body: body.into(), attempts: 2, elapsed: Duration::ZERO }
+        Answer {
+            status,
+            headers: map,
+            body: body.into(),
+            attempts: 2,
+            after_loss: false,
+            elapsed: Duration::ZERO,
+        }
     }
 
     #[test]

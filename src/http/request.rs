@@ -39,6 +39,7 @@ pub(crate) struct Request {
     pub(super) operation: Option<Cow<'static, str>>,
     pub(super) entity: Option<String>,
     pub(super) unmetered: bool,
+    pub(super) throttling_is_final: bool,
 }
 
 impl Request {
@@ -56,6 +57,7 @@ impl Request {
             operation: None,
             entity: None,
             unmetered: false,
+            throttling_is_final: false,
         }
     }
 
@@ -100,6 +102,24 @@ impl Request {
     /// What it is done to, for errors.
     pub(crate) fn entity(mut self, entity: impl Into<String>) -> Self {
         self.entity = Some(entity.into());
+        self
+    }
+
+    /// Sets a header that differs from one sending to the next, such as the session's cookies.
+    pub(crate) fn set_header(&mut self, name: &'static str, value: String) {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((Cow::Borrowed(name), value));
+    }
+
+    /// The entity that errors name.
+    pub(crate) fn entity_label(&self) -> Option<&str> {
+        self.entity.as_deref()
+    }
+
+    /// Hands a 429 or 503 back at once and closes no gate: for a login, where it tells of seats and not
+    /// of too many requests.
+    pub(crate) fn throttling_is_final(mut self) -> Self {
+        self.throttling_is_final = true;
         self
     }
 

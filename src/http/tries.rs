@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::host::{Host, Permit};
-use super::request::Nature;
+use super::request::{Nature, Request};
 use crate::engine::retry::{Backoff, RetryPolicy};
 use crate::error::Delivery;
 
@@ -58,9 +58,19 @@ impl Tries {
     }
 
     /// What follows an answer, by its status.
-    pub(super) fn after_answer(&mut self, answer: &Answer, host: &Host, permit: Permit) -> Next {
+    pub(super) fn after_answer(
+        &mut self,
+        answer: &Answer,
+        request: &Request,
+        host: &Host,
+        permit: Permit,
+    ) -> Next {
         let has_retry_after = answer.header("retry-after").is_some();
         match answer.status() {
+            429 | 503 if request.throttling_is_final => {
+                permit.answered();
+                Next::Stop
+            }
             429 => self.throttled(answer, permit),
             503 if has_retry_after => self.throttled(answer, permit),
             502..=504 => {

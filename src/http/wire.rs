@@ -68,7 +68,8 @@ impl Wire {
             let (ended, next) = match self.line.attempt(&self.host, request, timeout, deadline) {
                 Ok(mut answer) => {
                     answer.attempts = attempt;
-                    let next = tries.after_answer(&answer, &self.host, permit);
+                    answer.after_loss = tries.maybe_sent;
+                    let next = tries.after_answer(&answer, request, &self.host, permit);
                     (Ok(answer), next)
                 }
                 Err(failure) => {
@@ -192,7 +193,14 @@ impl Line {
                 }
             }
         };
-        Ok(Answer { status, headers: parts.headers, body, attempts: 1, elapsed: began.elapsed() })
+        Ok(Answer {
+            status,
+            headers: parts.headers,
+            body,
+            attempts: 1,
+            after_loss: false,
+            elapsed: began.elapsed(),
+        })
     }
 
     fn run(&self, request: &Request, uri: http::Uri) -> Result<http::Response<ureq::Body>, Unsent> {
