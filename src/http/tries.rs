@@ -129,7 +129,7 @@ impl Tries {
             // Admission does the waiting, until nobody has to wait any more.
             return if host.is_out_of_patience() { Next::Stop } else { Next::Again(Duration::ZERO) };
         }
-        if self.count() && !(no_connection && !host.is_out_of_patience()) {
+        if self.count() && (!no_connection || host.is_out_of_patience()) {
             return Next::Stop;
         }
         Next::Again(self.wait())

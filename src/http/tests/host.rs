@@ -120,6 +120,18 @@ fn no_session_sends_anything_while_the_server_asked_for_peace() {
 }
 
 #[test]
+fn a_probe_that_gets_no_answer_hands_over_to_the_next_request() {
+    let server = Server::new(|number, _| match number {
+        0 => Reply::Keep(answer(429, &["Retry-After: 0"], b"")),
+        1 => Reply::Close(Vec::new()),
+        _ => Reply::Keep(ok()),
+    });
+    let mut wire = wire();
+    assert!(wire.send(&post(&server)).unwrap_err().is_in_doubt());
+    assert_eq!(wire.send(&post(&server)).unwrap().attempts(), 1);
+}
+
+#[test]
 fn waiting_that_is_cut_short_keeps_the_server_s_answer() {
     let server = first(9, answer(429, &["Retry-After: 60"], b"busy"));
     let token = CancelToken::new();
