@@ -62,7 +62,7 @@
 //! [`Wire::send_once`] opens a fresh connection then.
 //!
 //! **What of an answer that is cut off?** An error status stands even when its explanation is cut off:
-//! the server refused. A success that cannot be read to its end is no answer: a write is in doubt.
+//! the server refused. So does one that comes before the whole request was sent. A success that cannot be read to its end is no answer: a write is in doubt.
 //!
 //! **Why does nothing fail because of the breaker?** A batch waits where an interactive program drops.
 //! The deadline ends the waiting; without one, 60 s without any answer do (10 s for a host that never

@@ -1,6 +1,6 @@
 //! What the sessions of one client share: statuses that stop them, refusals that pause them.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -154,8 +154,30 @@ fn waiting_that_is_cut_short_keeps_the_server_s_answer() {
 }
 
 #[test]
+fn a_cancelled_worker_sends_nothing() {
+    let server = first(0, Vec::new());
+    let token = CancelToken::new();
+    let mut wire =
+        Host::new(config()).unwrap().wire(&Worker::new(0, Stop::new(Deadline::never(), token.clone())));
+    wire.send(&post(&server)).unwrap();
+    token.cancel();
+    let error = wire.send(&post(&server)).unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Cancelled, Some(Delivery::NotSent)));
+    wire.attach(&worker());
+    wire.send(&post(&server)).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// An address that nobody listens on. Where possible not the one of the other tests: they open and
+/// close ports all the time.
+fn closed_port() -> SocketAddr {
+    let host = if cfg!(target_os = "linux") { "127.0.0.77:0" } else { "127.0.0.1:0" };
+    TcpListener::bind(host).unwrap().local_addr().unwrap()
+}
+
+#[test]
 fn a_port_that_is_closed_for_a_while_costs_no_call() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let host = Host::new(config()).unwrap();
     let server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(1500));
@@ -177,7 +199,7 @@ fn a_port_that_is_closed_for_a_while_costs_no_call() {
 
 #[test]
 fn a_port_that_stays_closed_is_given_up_when_patience_ends() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let patience = Duration::from_millis(300);
     let host = Host::new(HttpConfig { patience, ..config() }).unwrap();
     let request = Request::new(Method::POST, format!("http://{address}/"));
@@ -193,7 +215,7 @@ fn a_port_that_stays_closed_is_given_up_when_patience_ends() {
 
 #[test]
 fn without_retries_a_closed_port_is_told_at_once() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let mut wire = wire_with(HttpConfig { retry: RetryPolicy::never(), ..config() });
     let error = wire.send(&Request::new(Method::GET, format!("http://{address}/"))).unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1));
