@@ -340,12 +340,12 @@ mod tests {
         let (mut socket, mut peer, _phase) = pair();
         assert!(socket.is_open());
         peer.write_all(b"x").unwrap();
-        (&*socket.stream).peek(&mut [0]).unwrap();
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 1);
         assert!(!socket.is_open());
 
         let (mut socket, peer, _phase) = pair();
         drop(peer);
-        (&*socket.stream).peek(&mut [0]).unwrap();
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 0);
         assert!(!socket.is_open());
     }
 }
