@@ -1,5 +1,6 @@
 //! What the sessions of one client share: statuses that stop them, refusals that pause them.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Instant, SystemTime};
@@ -211,6 +212,24 @@ fn a_port_that_stays_closed_is_given_up_when_patience_ends() {
     assert!(error.attempts() >= 5, "{error}");
     // From now on a call finds out with one attempt.
     assert_eq!(host.wire(&worker()).send(&request).unwrap_err().attempts(), 1);
+}
+
+#[test]
+fn an_attempt_that_was_not_sent_does_not_hide_an_earlier_one_that_may_have_been() {
+    let listener = TcpListener::bind(closed_port()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        stream.read_exact(&mut [0; 10]).unwrap();
+    });
+    let mut wire = wire_with(HttpConfig { patience: Duration::ZERO, ..config() });
+    let request = Request::new(Method::PUT, format!("http://{address}/")).nature(Nature::Keyed);
+    let error = wire.send(&request).unwrap_err();
+    server.join().unwrap();
+    assert!(error.message().contains("refuses connections"), "{error}");
+    assert_eq!(error.delivery(), Some(Delivery::MaybeSent));
+    assert!(!error.is_in_doubt() && error.attempts() > 1, "{error}");
 }
 
 #[test]
