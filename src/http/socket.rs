@@ -214,6 +214,9 @@ impl Transport for Socket {
                     // Not every system tells how much it took before the time was over.
                     self.phase.wrote(1);
                 }
+                // A server that refuses a request need not read all of it (413, 401), and what it said
+                // before it hung up can still be read.
+                Err(_) if self.phase.is_cut_off() => return Ok(()),
                 Err(e) => return Err(Error::Io(e)),
             }
         }
@@ -266,4 +269,83 @@ fn at_least_a_millisecond(left: Duration) -> Duration {
 
 fn is_timeout(e: &io::Error) -> bool {
     matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn pair() -> (Socket, TcpStream, Arc<Phase>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let phase = Arc::new(Phase::new());
+        phase.begin(Instant::now() + Duration::from_secs(10));
+        let buffers = LazyBuffers::new(1 << 10, 1 << 20);
+        let (peer, _) = listener.accept().unwrap();
+        (Socket { stream, buffers, phase: phase.clone() }, peer, phase)
+    }
+
+    fn no_limit() -> NextTimeout {
+        NextTimeout::default()
+    }
+
+    #[test]
+    fn a_write_on_a_connection_that_was_reset_before_sends_nothing() {
+        let (mut socket, mut peer, phase) = pair();
+        socket.buffers().output()[..5].copy_from_slice(b"hello");
+        socket.transmit_output(5, no_limit()).unwrap();
+        // To close with something unread is to reset.
+        peer.read_exact(&mut [0]).unwrap();
+        drop(peer);
+        assert!(!matches!((&*socket.stream).read(&mut [0]), Ok(1..)));
+        phase.begin(Instant::now() + Duration::from_secs(10));
+        assert!(socket.transmit_output(5, no_limit()).is_err());
+        assert_eq!(phase.trace().written, 0);
+        assert!(!socket.is_open());
+    }
+
+    #[test]
+    fn every_byte_the_system_takes_is_counted_even_when_the_rest_is_not_taken() {
+        let (mut socket, peer, phase) = pair();
+        phase.begin(Instant::now() + Duration::from_millis(50));
+        let mut error = None;
+        for _ in 0..100 {
+            error = socket.transmit_output(1 << 20, no_limit()).err();
+            if error.is_some() {
+                break;
+            }
+        }
+        assert!(matches!(error, Some(Error::Timeout(_))), "{error:?}");
+        assert!(phase.trace().written > 0);
+        drop(peer);
+    }
+
+    #[test]
+    fn what_is_written_while_connecting_is_not_the_request() {
+        let (mut socket, _peer, phase) = pair();
+        phase.connect_begins(Duration::from_secs(10));
+        phase.connect_begins(Duration::from_secs(10));
+        socket.transmit_output(5, no_limit()).unwrap();
+        phase.connect_ended(true);
+        socket.transmit_output(5, no_limit()).unwrap();
+        assert_eq!(phase.trace().written, 0);
+        phase.connect_ended(true);
+        socket.transmit_output(5, no_limit()).unwrap();
+        assert_eq!(phase.trace().written, 5);
+    }
+
+    #[test]
+    fn a_connection_with_anything_to_read_is_not_used_again() {
+        let (mut socket, mut peer, _phase) = pair();
+        assert!(socket.is_open());
+        peer.write_all(b"x").unwrap();
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 1);
+        assert!(!socket.is_open());
+
+        let (mut socket, peer, _phase) = pair();
+        drop(peer);
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 0);
+        assert!(!socket.is_open());
+    }
 }

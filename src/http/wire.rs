@@ -1,5 +1,6 @@
 //! One session's line to the server, and the retry loop around each of its requests.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::request::Request;
 use super::tries::{Next, Tries};
 use super::{body, socket};
 use crate::engine::connect::{Interrupt, Pause, Worker};
-use crate::error::{Delivery, Error, Result};
+use crate::error::Result;
 
 /// A timeout so long that nobody waits for it; `Instant` can hold it.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -177,6 +178,10 @@ impl Line {
         })?;
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
+        if status < 400 && self.phase.trace().cut_off {
+            // Only a refusal makes sense before the whole request has arrived.
+            return Err(Failure::read(io::Error::from(io::ErrorKind::BrokenPipe).into(), &attempt(None)));
+        }
         let most = host.config().max_body;
         let body = match body::read(body, &parts.headers, most, &self.phase) {
             Ok(body) => body,
@@ -248,20 +253,4 @@ fn host_of(uri: &http::Uri) -> Result<String, Failure> {
     let authority = uri.authority().ok_or_else(incomplete)?;
     let host = authority.as_str();
     Ok(host.rsplit_once('@').map_or(host, |(_, host)| host).to_owned())
-}
-
-/// How the attempts of one request ended, in one error.
-impl Tries {
-    fn finish(&mut self, request: &Request, failure: Failure) -> Error {
-        if failure.delivery != Delivery::NotSent {
-            self.maybe_sent = true;
-        }
-        // An earlier attempt may have arrived where the last one did not.
-        let delivery = if self.maybe_sent { Delivery::MaybeSent } else { Delivery::NotSent };
-        request
-            .label(failure.error)
-            .with_delivery(delivery)
-            .with_resendable(request.nature.is_resendable())
-            .with_attempts(self.made())
-    }
 }

@@ -109,6 +109,29 @@ fn a_refusal_whose_explanation_is_cut_off_is_still_a_refusal() {
     assert!(!answer.to_error(&request, ErrorKind::Rejected, "no").is_in_doubt());
 }
 
+/// Answers after the head of a request and hangs up.
+fn answers_early(whole: Vec<u8>) -> Server {
+    Server::raw(move |mut stream, _, _| {
+        stream.read_exact(&mut [0; 64]).unwrap();
+        stream.write_all(&whole).unwrap();
+    })
+}
+
+#[test]
+fn a_refusal_that_comes_before_the_whole_request_was_sent_is_read() {
+    let huge = vec![b'x'; 16 << 20];
+    let server = answers_early(answer(413, &[], b"too large"));
+    let answered = wire().send(&post(&server).body(huge.clone())).unwrap();
+    assert_eq!((answered.status(), answered.body()), (413, &b"too large"[..]));
+
+    for early in [ok(), Vec::new()] {
+        let server = answers_early(early);
+        let error = wire().send(&post(&server).body(huge.clone())).unwrap_err();
+        assert!(error.is_in_doubt() && error.kind() == ErrorKind::Connect, "{error:?}");
+        assert_eq!(server.connections(), 1);
+    }
+}
+
 #[test]
 fn a_write_goes_out_on_a_new_connection_when_the_server_closed_the_kept_one() {
     let (closed, wait_for_close) = mpsc::channel();

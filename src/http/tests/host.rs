@@ -1,6 +1,7 @@
 //! What the sessions of one client share: statuses that stop them, refusals that pause them.
 
-use std::net::TcpListener;
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -120,6 +121,18 @@ fn no_session_sends_anything_while_the_server_asked_for_peace() {
 }
 
 #[test]
+fn a_probe_that_gets_no_answer_hands_over_to_the_next_request() {
+    let server = Server::new(|number, _| match number {
+        0 => Reply::Keep(answer(429, &["Retry-After: 0"], b"")),
+        1 => Reply::Close(Vec::new()),
+        _ => Reply::Keep(ok()),
+    });
+    let mut wire = wire();
+    assert!(wire.send(&post(&server)).unwrap_err().is_in_doubt());
+    assert_eq!(wire.send(&post(&server)).unwrap().attempts(), 1);
+}
+
+#[test]
 fn waiting_that_is_cut_short_keeps_the_server_s_answer() {
     let server = first(9, answer(429, &["Retry-After: 60"], b"busy"));
     let token = CancelToken::new();
@@ -142,8 +155,30 @@ fn waiting_that_is_cut_short_keeps_the_server_s_answer() {
 }
 
 #[test]
+fn a_cancelled_worker_sends_nothing() {
+    let server = first(0, Vec::new());
+    let token = CancelToken::new();
+    let mut wire =
+        Host::new(config()).unwrap().wire(&Worker::new(0, Stop::new(Deadline::never(), token.clone())));
+    wire.send(&post(&server)).unwrap();
+    token.cancel();
+    let error = wire.send(&post(&server)).unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Cancelled, Some(Delivery::NotSent)));
+    wire.attach(&worker());
+    wire.send(&post(&server)).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// An address that nobody listens on. Where possible not the one of the other tests: they open and
+/// close ports all the time.
+fn closed_port() -> SocketAddr {
+    let host = if cfg!(target_os = "linux") { "127.0.0.77:0" } else { "127.0.0.1:0" };
+    TcpListener::bind(host).unwrap().local_addr().unwrap()
+}
+
+#[test]
 fn a_port_that_is_closed_for_a_while_costs_no_call() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let host = Host::new(config()).unwrap();
     let server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(1500));
@@ -165,7 +200,7 @@ fn a_port_that_is_closed_for_a_while_costs_no_call() {
 
 #[test]
 fn a_port_that_stays_closed_is_given_up_when_patience_ends() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let patience = Duration::from_millis(300);
     let host = Host::new(HttpConfig { patience, ..config() }).unwrap();
     let request = Request::new(Method::POST, format!("http://{address}/"));
@@ -180,8 +215,26 @@ fn a_port_that_stays_closed_is_given_up_when_patience_ends() {
 }
 
 #[test]
+fn an_attempt_that_was_not_sent_does_not_hide_an_earlier_one_that_may_have_been() {
+    let listener = TcpListener::bind(closed_port()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        stream.read_exact(&mut [0; 10]).unwrap();
+    });
+    let mut wire = wire_with(HttpConfig { patience: Duration::ZERO, ..config() });
+    let request = Request::new(Method::PUT, format!("http://{address}/")).nature(Nature::Keyed);
+    let error = wire.send(&request).unwrap_err();
+    server.join().unwrap();
+    assert!(error.message().contains("refuses connections"), "{error}");
+    assert_eq!(error.delivery(), Some(Delivery::MaybeSent));
+    assert!(!error.is_in_doubt() && error.attempts() > 1, "{error}");
+}
+
+#[test]
 fn without_retries_a_closed_port_is_told_at_once() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = closed_port();
     let mut wire = wire_with(HttpConfig { retry: RetryPolicy::never(), ..config() });
     let error = wire.send(&Request::new(Method::GET, format!("http://{address}/"))).unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 1));

@@ -299,6 +299,14 @@ fn no_error_shows_a_secret() {
 }
 
 #[test]
+fn a_session_may_move_to_another_thread_and_a_host_be_shared() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<Wire>();
+    is_shared::<crate::http::Host>();
+}
+
+#[test]
 fn figures_that_make_no_sense_are_refused() {
     let base = HttpConfig::default;
     for config in [
