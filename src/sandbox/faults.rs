@@ -30,10 +30,17 @@ pub enum Fault {
     Truncate,
     /// The request is applied and the answer comes byte by byte, with this pause between them.
     Trickle(Duration),
-    /// The request is applied and `Content-Length` is wrong by this much.
+    /// The request is applied and `Content-Length` is wrong by this much. Where it is too large the
+    /// connection is closed after the body; where it is too small the rest of the body stays on the
+    /// connection, before the next answer.
     WrongLength(i64),
     /// The request is applied and the body of the answer is not JSON.
     Garbage,
+    /// The request is applied and its answer comes twice: the second copy is there before the answer to
+    /// the next request of the connection.
+    Twice,
+    /// The request is applied and the answer is a JSON text of this many bytes.
+    Huge(usize),
     /// HTTP 429. Not applied.
     TooManyRequests(RetryAfter),
     /// HTTP 503. Not applied.

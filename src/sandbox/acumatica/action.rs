@@ -22,6 +22,8 @@ pub(super) struct Pending {
     id: Uuid,
     due: Instant,
     is_done: bool,
+    /// Why it comes to nothing.
+    failure: Option<String>,
     entity: &'static EntityShape,
     key: String,
     action: &'static ActionShape,
@@ -45,6 +47,7 @@ impl Site {
             return errors::not_found();
         };
         let (key, status) = (record.node.key(entity), record.node.text("Status"));
+        let record_is_empty = record.node.details.values().all(Vec::is_empty);
         if !action.from.contains(&status.as_str()) {
             return errors::chain(
                 &format!("Error: The {} button is disabled.", action.name),
@@ -59,20 +62,38 @@ impl Site {
             // Done at once: 204, and no Location to follow.
             return Response::new(204);
         }
+        let failure = (action.needs_details && record_is_empty)
+            .then(|| format!("Error: The document {key} does not contain any lines to process."));
+        // The order of locks is pending, then store; `settle` takes both.
+        drop(store);
         let due = Instant::now() + self.settings.action_time;
         let (session, request) = (visit.session.number, visit.number);
         let id = Uuid::new_v4();
-        lock(&self.pending).push(Pending { id, due, is_done: false, entity, key, action, session, request });
+        lock(&self.pending).push(Pending {
+            id,
+            due,
+            is_done: false,
+            failure,
+            entity,
+            key,
+            action,
+            session,
+            request,
+        });
         *lock(&visit.session.busy) = Some((entity.screen, due));
         let place = format!("{}/{}/{}/status/{id}", visit.endpoint, entity.name(), action.name);
         Response::new(202).header("Location", place)
     }
 
-    /// 202 while it runs, 204 when it is done.
+    /// 202 while it runs, 204 when it is done, 500 when it failed.
     pub(super) fn action_status(&self, visit: &Visit<'_>, id: &str) -> Response {
         let id = Uuid::parse_str(id).ok();
         let pending = lock(&self.pending);
         match pending.iter().find(|pending| Some(pending.id) == id) {
+            // How a failed operation is reported is not documented; an exception is what integrators see.
+            Some(Pending { is_done: true, failure: Some(message), .. }) => {
+                errors::exception("PX.Data.PXException", message)
+            }
             Some(pending) if pending.is_done => Response::new(204),
             Some(_) => {
                 let place = visit.request.head.path().to_owned();
@@ -94,6 +115,9 @@ impl Site {
         for pending in pending.iter_mut().filter(|pending| !pending.is_done && Instant::now() >= pending.due)
         {
             pending.is_done = true;
+            if pending.failure.is_some() {
+                continue;
+            }
             let mut store = self.write();
             if let Some(record) = store.table_mut(pending.entity).get_mut(&pending.key) {
                 perform(&mut record.node, pending.action);

@@ -112,6 +112,8 @@ pub(super) struct ActionShape {
     pub(super) parameters: &'static [&'static str],
     /// Whether it runs on after the answer: 202 instead of 204.
     pub(super) is_long: bool,
+    /// Whether it fails on a document without lines, after its 202.
+    pub(super) needs_details: bool,
     /// The statuses in which its button is enabled.
     pub(super) from: &'static [&'static str],
     /// The status that it leads to.
@@ -328,6 +330,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
             name: "PutOnHold",
             parameters: &["Reason"],
             is_long: false,
+            needs_details: false,
             from: &["Active"],
             to: "On Hold",
         }],
@@ -343,6 +346,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "ReleaseFromHold",
                 parameters: &[],
                 is_long: false,
+                needs_details: false,
                 from: &["On Hold"],
                 to: "Open",
             },
@@ -350,6 +354,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "CreateShipment",
                 parameters: &["ShipmentDate", "WarehouseID"],
                 is_long: true,
+                needs_details: true,
                 from: &["Open"],
                 to: "Shipping",
             },
@@ -357,6 +362,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "CancelOrder",
                 parameters: &[],
                 is_long: false,
+                needs_details: false,
                 from: &["On Hold", "Open"],
                 to: "Canceled",
             },

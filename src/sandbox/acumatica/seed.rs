@@ -61,8 +61,14 @@ pub(super) fn finish(store: &mut Store, entity: &'static EntityShape, node: &mut
             && node.text(key).is_empty()
         {
             let prefix = node.text(entity.keys[0]);
-            let number = store.table_mut(entity).next_number(&prefix);
-            node.values.insert(key, number.into());
+            let table = store.table_mut(entity);
+            // A number that somebody gave by hand is taken.
+            loop {
+                node.values.insert(key, table.next_number(&prefix).into());
+                if table.get(&node.key(entity)).is_none() {
+                    break;
+                }
+            }
         }
         for name in ["CreatedDateTime", "CreatedDate"] {
             if let Some(field) = entity.shape.field(name) {
