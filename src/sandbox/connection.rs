@@ -41,6 +41,7 @@ impl<'a> Connection<'a> {
     pub(crate) fn serve(mut self) {
         // Fails only on a connection that is gone already.
         drop(self.stream.set_nodelay(true));
+        drop(self.stream.set_read_timeout(self.shared.keep_alive));
         loop {
             match self.exchange() {
                 Ok(Next::Request) if !self.stop.is_stopped() => {}
@@ -88,6 +89,8 @@ impl<'a> Connection<'a> {
         let request = Request { head, body };
         let mut exchange = Exchange { number, under_way: self.shared.recorder.under_way(), stop: self.stop };
         let response = self.answer(&request, &mut exchange, fault);
+        // A killed server does not answer.
+        let response = response.filter(|_| !self.stop.is_stopped());
         let status = response.as_ref().map(|response| response.status);
         let session = exchange.under_way.session();
         self.shared.recorder.request(RequestEvent { session, status, ..event });
@@ -161,6 +164,10 @@ impl<'a> Connection<'a> {
             Some(Fault::WrongLength(by)) => {
                 self.stream.write_all(&bytes)?;
                 Ok(if by > 0 { Next::Close } else { Next::Request })
+            }
+            Some(Fault::CloseAfter) => {
+                self.stream.write_all(&bytes)?;
+                Ok(Next::Close)
             }
             Some(Fault::Twice) => {
                 self.stream.write_all(&[bytes.as_slice(), &bytes].concat())?;

@@ -24,6 +24,9 @@ pub enum Fault {
     /// The connection is closed in good order instead of an answer, as a server does with an idle
     /// connection. Not applied.
     CloseBefore,
+    /// The request is applied and answered in full, then the connection is closed without a
+    /// `Connection: close`: the client's next request goes to a stale connection.
+    CloseAfter,
     /// The request is applied, then the connection is reset after this many bytes of the answer.
     ResetAt(usize),
     /// The request is applied and the answer ends, with an orderly close, after half of its body.

@@ -84,7 +84,7 @@ fn a_hang_lasts_until_the_client_gives_up_or_the_server_stops() {
         let sandbox = Sandbox::acumatica().faults(Faults::none().at(1, fault)).start().unwrap();
         let mut client = Client::signed_in(&sandbox);
         client.write("DELETE", "/entity/Default/24.200.001/StockItem/ITEM001", &[], b"").unwrap();
-        while sandbox.history().data_requests().count() == 0 {
+        while sandbox.history().data_requests() == 0 {
             std::thread::yield_now();
         }
         assert_eq!(sandbox.history().effects().count(), applied);
@@ -161,8 +161,24 @@ fn the_history_tells_which_request_did_what_and_when() {
         history.effects().map(|e| (e.key.as_str(), e.session, e.request, e.sequence)).collect();
     assert_eq!(effects, [("ITEM001", 1, 2, 1), ("ITEM003", 1, 4, 2)]);
     let struck: Vec<_> =
-        history.data_requests().filter(|r| r.fault.is_some()).map(|r| (r.number, r.status)).collect();
+        history.request_events().filter(|r| r.fault.is_some()).map(|r| (r.number, r.status)).collect();
     assert_eq!(struck, [(3, Some(503))]);
     assert!(history.events().windows(2).all(|pair| pair[0].at <= pair[1].at));
     assert_eq!((history.max_in_flight(), history.max_in_flight_per_session()), (1, 1));
+}
+
+#[test]
+fn a_connection_goes_stale_after_an_answer_or_after_silence() {
+    let sandbox = Sandbox::acumatica().faults(Faults::none().at(1, Fault::CloseAfter)).start().unwrap();
+    let mut client = Client::signed_in(&sandbox);
+    let answer = client.get("Customer/CUST001");
+    assert_eq!((answer.status, answer.header("Connection")), (200, None));
+    assert!(client.send("GET", "/entity", &[], b"").is_err());
+
+    let sandbox = Sandbox::acumatica().keep_alive(Duration::from_millis(30)).start().unwrap();
+    let mut client = Client::signed_in(&sandbox);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(client.send("GET", "/entity", &[], b"").is_err());
+    client.reconnect();
+    assert_eq!(client.get("Customer/CUST001").status, 200, "the session outlives its connection");
 }

@@ -152,3 +152,21 @@ fn a_killed_server_loses_its_sessions_and_keeps_its_records() {
     assert_eq!(client.login("admin", "admin").status, 204);
     assert_eq!(client.get("Customer/CUST001").status, 200);
 }
+
+#[test]
+fn a_killed_server_does_not_apply_what_it_was_working_on() {
+    let sandbox = Sandbox::acumatica().latency(Duration::from_millis(400)).start().unwrap();
+    let mut client = Client::signed_in(&sandbox);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            assert!(client.send("DELETE", "/entity/Default/24.200.001/StockItem/ITEM001", &[], b"").is_err());
+        });
+        // Long enough for the request to arrive, shorter than the work on it.
+        thread::sleep(Duration::from_millis(150));
+        let started = Instant::now();
+        sandbox.pause();
+        assert!(started.elapsed() < Duration::from_millis(200), "{:?}", started.elapsed());
+    });
+    assert!(sandbox.record("StockItem", "ITEM001").is_some());
+    assert_eq!(sandbox.history().effects().count(), 0);
+}

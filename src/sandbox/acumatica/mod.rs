@@ -77,6 +77,7 @@ pub struct AcumaticaSandbox {
     faults: Faults,
     customers: usize,
     record_requests: bool,
+    keep_alive: Option<Duration>,
     settings: Settings,
 }
 
@@ -91,6 +92,7 @@ struct Settings {
     action_time: Duration,
     missing: MissingRecord,
     forbidden: Vec<String>,
+    view_only: Vec<String>,
     client: (String, String),
     token_life: Duration,
 }
@@ -110,6 +112,7 @@ impl Default for AcumaticaSandbox {
             faults: Faults::none(),
             customers: 100,
             record_requests: true,
+            keep_alive: None,
             settings: Settings {
                 base_path: String::new(),
                 tenant: "Company".into(),
@@ -119,6 +122,7 @@ impl Default for AcumaticaSandbox {
                 action_time: Duration::from_millis(500),
                 missing: MissingRecord::default(),
                 forbidden: Vec::new(),
+                view_only: Vec::new(),
                 client: ("4751CD4D-6A0C-5B4E-9D0A-5E8F5D7D2F5E@Company".into(), "secret".into()),
                 token_life: Duration::from_secs(3600),
             },
@@ -187,6 +191,21 @@ impl AcumaticaSandbox {
     pub fn queue(mut self, queue: usize) -> Self {
         self.queue = queue;
         self
+    }
+
+    /// How long a connection may be silent before the server closes it: clients that keep it meet a stale
+    /// one. Defaults to no limit.
+    pub fn keep_alive(mut self, silence: Duration) -> Self {
+        self.keep_alive = Some(silence.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Adds a user who may sign in and read, but not write. As on the real one, a PUT of such a user is
+    /// answered with 200 and saves nothing. Defaults to none.
+    pub fn view_only_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        let name = name.into();
+        self.settings.view_only.push(name.clone());
+        self.user(name, password)
     }
 
     /// The path below which the instance lives, such as `/Inst`. Defaults to none.
@@ -287,6 +306,7 @@ impl AcumaticaSandbox {
             recorder,
             faults: RwLock::new(Arc::new(FaultPlan::new(self.faults, self.seed))),
             requests: AtomicU64::new(0),
+            keep_alive: self.keep_alive,
         };
         Ok(Sandbox::new(Server::start(self.port, shared)?, &base_path, self.seed))
     }

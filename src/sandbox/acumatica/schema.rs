@@ -306,7 +306,7 @@ static WAREHOUSE: Shape = Shape {
         preset("Active", Bool, &[], "true"),
         field("Latitude", Decimal, &[Between(-90.0, 90.0)]),
         field("Longitude", Decimal, &[Between(-180.0, 180.0)]),
-        // In feet. The highest warehouses of the world stand at about 7,500; none below the sea.
+        // In feet: this company stores nothing below the sea or above 7,500.
         field("Altitude", Decimal, &[Between(0.0, 7500.0)]),
         field("UtcOffset", Decimal, &[Between(-12.0, 14.0)]),
         field("DST", Text, &[MaxLength(1)]),

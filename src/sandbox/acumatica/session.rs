@@ -15,6 +15,8 @@ pub(super) struct Session {
     pub(super) number: u64,
     /// The value of the cookie.
     pub(super) id: String,
+    /// Whether its user may not write.
+    pub(super) is_view_only: bool,
     /// Held while a request of this session is served: one at a time, as ASP.NET's session lock does.
     pub(super) gate: Mutex<()>,
     /// Requests so far, for expiry by count.
@@ -73,7 +75,7 @@ impl Sessions {
     }
 
     /// Opens a session, if a seat is free.
-    pub(super) fn open(&self) -> Option<Arc<Session>> {
+    pub(super) fn open(&self, is_view_only: bool) -> Option<Arc<Session>> {
         let mut open = lock(&self.open);
         self.reclaim(&mut open);
         if open.len() >= self.seats {
@@ -82,6 +84,7 @@ impl Sessions {
         let session = Arc::new(Session {
             number: self.opened.fetch_add(1, Ordering::Relaxed) + 1,
             id: self.random(24),
+            is_view_only,
             gate: Mutex::default(),
             served: AtomicU64::new(0),
             last_used: Mutex::new(Instant::now()),

@@ -192,6 +192,10 @@ impl Site {
             return errors::unauthorized();
         }
         self.work(exchange);
+        if exchange.stop.is_stopped() {
+            // A killed server applies nothing more; nobody reads this answer.
+            return Response::html(503, "Service Unavailable");
+        }
         self.settle();
         let known =
             VERSIONS.iter().find(|(known, _)| name.eq_ignore_ascii_case("Default") && *known == version);
