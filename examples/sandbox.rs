@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a program talks to its user")]
 
 use std::io::Read;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use batchcall::Error;
@@ -22,7 +23,7 @@ A stand-in Acumatica on loopback.
 Server:
   --port N               port to listen on (8088; 0 for a free one)
   --base-path PATH       path of the instance, such as /Inst
-  --seed N               seed of all that is random (0)
+  --seed N               seed of the faults (0)
   --user NAME:PASSWORD   one more user (admin:admin is there)
   --view-only N:P        one more user, whose writes are ignored with 200
   --tenant NAME          name of the tenant (Company)
@@ -75,7 +76,17 @@ Faults, each with a probability from 0 to 1, on data requests:
 /// Makes a fault; those of 429 and 503 say when to come back.
 type MakeFault = fn(RetryAfter) -> Fault;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            println!("{e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Error> {
     let mut server = Sandbox::acumatica();
     let mut faults = Faults::none();
     let mut retry_after = RetryAfter::None;
@@ -136,7 +147,9 @@ fn main() -> Result<(), Error> {
     let described = faults.to_string();
     let sandbox = server.port(port).faults(faults).start()?;
     println!("Acumatica stand-in at {}", sandbox.url());
-    println!("user admin, password admin, tenant Company, endpoint Default 24.200.001");
+    println!(
+        "user admin, password admin, endpoint Default 24.200.001, tenant Company unless --tenant names another"
+    );
     println!("limits: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
     println!("faults: {described}");
     println!("Ctrl-C or the end of standard input stops it.");

@@ -150,3 +150,41 @@ fn the_server_describes_itself() {
     let schema = client.get("SalesOrder/$adHocSchema").json();
     assert_eq!(schema["custom"]["Document"]["UsrExternalRef"]["type"], "CustomStringField");
 }
+
+#[test]
+fn a_processing_form_remembers_its_filter_in_the_session_that_set_it() {
+    let sandbox = Sandbox::acumatica().action_time(Duration::ZERO).start().unwrap();
+    let (mut one, mut other) = (Client::signed_in(&sandbox), Client::signed_in(&sandbox));
+    let chosen =
+        one.put("ProcessOrders?$expand=Result", &json!({"Action": {"value": "ReleaseFromHold"}})).json();
+    assert_eq!(chosen["Result"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        other.call("POST", "ProcessOrders/ProcessAll", "{}").status,
+        500,
+        "another session chose nothing"
+    );
+    let answer = one.call("POST", "ProcessOrders/ProcessAll", "{}");
+    assert_eq!(answer.status, 202);
+    assert_eq!(one.send("GET", &answer.header("Location").unwrap(), &[], b"").unwrap().status, 204);
+    let orders = sandbox.records("SalesOrder");
+    assert!(orders.iter().all(|order| order["Status"]["value"] == "Open"));
+    assert_eq!(sandbox.history().effects().count(), 3);
+}
+
+#[test]
+fn a_report_is_a_file_where_its_status_is_asked() {
+    let sandbox = Sandbox::acumatica().action_time(Duration::from_millis(50)).start().unwrap();
+    let mut client = Client::signed_in(&sandbox);
+    let answer = client.call(
+        "POST",
+        "SalesOrderReport",
+        &json!({"OrderType": {"value": "SO"}, "OrderNbr": {"value": "SO000001"}}).to_string(),
+    );
+    assert_eq!(answer.status, 202);
+    let place = answer.header("Location").unwrap();
+    assert_eq!(client.send("GET", &place, &[], b"").unwrap().status, 202);
+    thread::sleep(Duration::from_millis(70));
+    let file = client.send("GET", &place, &[], b"").unwrap();
+    assert_eq!((file.status, file.header("Content-Type").as_deref()), (200, Some("application/pdf")));
+    assert!(file.text().contains("SO/SO000001"));
+}

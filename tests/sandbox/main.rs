@@ -11,4 +11,5 @@ mod oauth;
 mod peers;
 mod sessions;
 mod speed;
+mod stress;
 mod wire;

@@ -58,7 +58,8 @@ pub(super) fn finish(store: &mut Store, entity: &'static EntityShape, node: &mut
     let now = date::now();
     if is_new {
         if let Some(key) = entity.auto_number
-            && node.text(key).is_empty()
+            // `<NEW>` is what the form shows before the number is drawn.
+            && matches!(node.text(key).as_str(), "" | "<NEW>")
         {
             let prefix = node.text(entity.keys[0]);
             let table = store.table_mut(entity);

@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) served: AtomicU64,
     last_used: Mutex<Instant>,
     ended: AtomicBool,
+    /// The action chosen on the processing form, which is state of the session.
+    pub(super) chosen: Mutex<Option<String>>,
     /// The screen on which an action of this session runs on, and until when.
     pub(super) busy: Mutex<Option<(&'static str, Instant)>>,
 }
@@ -63,14 +65,15 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(seats: usize, idle: Duration, seed: u64, recorder: Arc<Recorder>) -> Self {
+    pub(super) fn new(seats: usize, idle: Duration, recorder: Arc<Recorder>) -> Self {
         Self {
             open: Mutex::default(),
             opened: AtomicU64::new(0),
             seats,
             idle,
             recorder,
-            randomness: Mutex::new(fastrand::Rng::with_seed(seed)),
+            // Not seeded: a cookie of an earlier server must not fit a later one.
+            randomness: Mutex::new(fastrand::Rng::new()),
         }
     }
 
@@ -89,6 +92,7 @@ impl Sessions {
             served: AtomicU64::new(0),
             last_used: Mutex::new(Instant::now()),
             ended: AtomicBool::new(false),
+            chosen: Mutex::default(),
             busy: Mutex::default(),
         });
         open.insert(session.id.clone(), Arc::clone(&session));
