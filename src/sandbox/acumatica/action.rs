@@ -89,10 +89,13 @@ impl Site {
         let due = Instant::now() + self.settings.action_time;
         let (session, request) = (visit.session.number, visit.number);
         let id = Uuid::new_v4();
+        if file.is_none() {
+            // A report takes no form.
+            *lock(&visit.session.busy) = Some((entity.screen, due));
+        }
         let pending =
             Pending { id, due, is_done: false, file, failure, entity, keys, action, session, request };
         lock(&self.pending).push(pending);
-        *lock(&visit.session.busy) = Some((entity.screen, due));
         Response::new(202).header("Location", format!("{place}/status/{id}"))
     }
 

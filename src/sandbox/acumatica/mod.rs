@@ -24,6 +24,7 @@ mod session;
 mod sign_in;
 mod site;
 mod swagger;
+mod token;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
