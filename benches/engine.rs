@@ -1,6 +1,7 @@
 //! What the engine itself costs: no-op calls per second, bytes per collected call, memory of a long stream.
 //!
 //! `cargo bench --bench engine`
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints figures")]
 
 use std::time::Instant;
 

@@ -121,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         twice += usize::from(stored.insert(record.id.clone(), record).is_some());
     }
     drop(session);
-    let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let rows = rows.read().unwrap_or_else(PoisonError::into_inner);
     let same = |row: &&Warehouse| {
         stored.get(&row.id).is_some_and(|record| {
             record.description == row.description

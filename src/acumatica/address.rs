@@ -18,13 +18,17 @@ pub(super) struct Base {
 impl Base {
     /// Reads a base address, or says what is wrong with it.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let trimmed = url.trim().trim_end_matches('/');
+        let trimmed = url.trim();
         if trimmed.is_empty() {
             return Err("the base URL is empty".into());
         }
         let lower = trimmed.to_ascii_lowercase();
         if !lower.starts_with("https://") && !lower.starts_with("http://") {
             return Err(format!("the base URL {trimmed:?} has no scheme: https://{trimmed}?"));
+        }
+        let trimmed = trimmed.trim_end_matches('/');
+        if trimmed.ends_with(':') {
+            return Err(format!("the base URL {url:?} has no host"));
         }
         let uri: Uri =
             trimmed.parse().map_err(|e| format!("the base URL {trimmed:?} cannot be read: {e}"))?;
@@ -130,7 +134,7 @@ mod tests {
             ("", "empty"),
             ("erp.example.com", "scheme"),
             ("ftp://h", "scheme"),
-            ("https://", "cannot be read"),
+            ("https://", "no host"),
             ("https://u:p@h", "credentials"),
             ("https://h/?a=b", "query"),
         ] {

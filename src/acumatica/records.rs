@@ -217,17 +217,14 @@ impl Session {
     }
 }
 
-/// How a person is told which record is written: its entity and what looks like its key.
+/// How a person is told which record is written: `Warehouse/JFK`, where a field looks like its key.
 fn label(entity: &str, record: &Entity) -> String {
-    let first = record.keys().find(|name| !matches!(*name, "id" | "custom" | "note" | "rowNumber"));
-    let key = first.and_then(|name| record.get(name)).map(|value| match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    });
-    match key {
-        // Long or structured values are no keys.
-        Some(key) if key.len() <= 40 && !key.starts_with(['{', '[']) => format!("{entity}/{key}"),
-        _ => entity.to_owned(),
+    let own = format!("{entity}ID");
+    let names = || record.keys().filter(|name| ["ID", "Nbr", "CD"].iter().any(|end| name.ends_with(end)));
+    let name = names().find(|name| *name == own).or_else(|| names().next());
+    match name.and_then(|name| record.get_str(name)) {
+        Some(key) => format!("{entity}/{key}"),
+        None => entity.to_owned(),
     }
 }
 

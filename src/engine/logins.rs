@@ -129,7 +129,12 @@ impl Logins {
             }
             return;
         }
-        self.limited.store(true, Ordering::Release);
+        if !self.limited.swap(true, Ordering::AcqRel) {
+            // Permits that nobody has taken yet would be refused one after the other.
+            for _ in self.permits.1.try_iter() {
+                self.outstanding.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
         let Some(mut permit) = permit else { return };
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;

@@ -123,7 +123,7 @@ impl<C: Connect> Seat<'_, '_, C> {
                 break result;
             }
             // Only a batch that said that its calls may run twice gets here with a policy.
-            let Some(policy) = retry.as_ref().filter(|_| error.kind().is_transient()) else { break result };
+            let Some(policy) = retry.as_ref().filter(|_| error.is_transient()) else { break result };
             let Some(wait) = backoff.get_or_insert_with(|| policy.backoff()).next() else { break result };
             let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
             if self.worker.pause(wait, Pause::Retry).is_err() {

@@ -40,16 +40,6 @@ impl Answer {
         self.after_loss
     }
 
-    /// How often the request was tried.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    /// How long the attempt that was answered took.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.elapsed
-    }
-
     /// The first header of that name, where it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

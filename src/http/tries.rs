@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::host::{Host, Permit};
 use super::request::{Nature, Request};
 use crate::engine::retry::{Backoff, RetryPolicy};
-use crate::error::{Delivery, Error};
+use crate::error::{Delivery, Error, ErrorKind};
 
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,9 +112,15 @@ impl Tries {
         again
     }
 
+    /// Whether an earlier attempt may have been applied.
+    pub(super) fn is_maybe_sent(&self) -> bool {
+        self.maybe_sent
+    }
+
     /// How the attempts ended, in one error.
     pub(super) fn finish(&mut self, request: &Request, failure: Failure) -> Error {
         self.maybe_sent |= failure.delivery != Delivery::NotSent;
+        let permanent = failure.error.kind() == ErrorKind::Connect && !failure.transient;
         // An earlier attempt may have arrived where the last one did not.
         let delivery = if self.maybe_sent { Delivery::MaybeSent } else { Delivery::NotSent };
         request
@@ -122,6 +128,8 @@ impl Tries {
             .with_delivery(delivery)
             .with_resendable(self.nature.is_resendable())
             .with_attempts(self.made)
+            // A certificate that is not trusted stays so.
+            .with_permanent(permanent)
     }
 
     /// The server asked for fewer requests: a request that it did not take may always go again.

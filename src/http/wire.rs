@@ -41,11 +41,6 @@ impl Wire {
         self.worker = worker.clone();
     }
 
-    /// The worker that the session lives on.
-    pub(crate) fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
     /// Sends a request as often as that is safe and useful, and gives the last answer.
     ///
     /// # Errors
@@ -56,7 +51,7 @@ impl Wire {
         // What the last attempt ended with, should the waiting before the next one be cut short.
         let mut last: Option<Result<Answer>> = None;
         loop {
-            let permit = match self.host.admit(&self.worker, request.unmetered) {
+            let permit = match self.host.admit(&self.worker) {
                 Ok(permit) => permit,
                 Err(stopped) => return last.unwrap_or_else(|| Err(request.label(stopped))),
             };
@@ -69,7 +64,7 @@ impl Wire {
             let (ended, next) = match self.line.attempt(&self.host, request, timeout, deadline) {
                 Ok(mut answer) => {
                     answer.attempts = attempt;
-                    answer.after_loss = tries.maybe_sent;
+                    answer.after_loss = tries.is_maybe_sent();
                     let next = tries.after_answer(&answer, request, &self.host, permit);
                     (Ok(answer), next)
                 }

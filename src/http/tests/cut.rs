@@ -61,7 +61,7 @@ fn a_read_or_keyed_write_cut_off_at_any_byte_goes_again() {
         for k in 0..length_of(request) {
             let server = hangs_up_after(k);
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.status(), answer.attempts()), (200, 2), "{k}");
+            assert_eq!((answer.status(), answer.attempts), (200, 2), "{k}");
             assert_eq!(server.requests().len(), 1, "{k}");
         }
     }
@@ -94,7 +94,7 @@ fn an_answer_cut_off_at_any_byte_lets_a_read_go_again() {
         for request in [get, put_keyed] {
             let server = answers_in_part(k, ok());
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.attempts(), server.requests().len()), (2, 2), "{k}");
+            assert_eq!((answer.attempts, server.requests().len()), (2, 2), "{k}");
         }
     }
 }
@@ -150,7 +150,7 @@ fn a_write_goes_out_on_a_new_connection_when_the_server_closed_the_kept_one() {
     wire.send(&post(&server)).unwrap();
     wait_for_close.recv().unwrap();
     let second = wire.send(&post(&server)).unwrap();
-    assert_eq!((second.attempts(), server.connections()), (1, 2));
+    assert_eq!((second.attempts, server.connections()), (1, 2));
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -181,7 +181,7 @@ fn a_read_that_dies_on_a_kept_connection_goes_again_at_once() {
         let server = closes_a_kept_connection();
         let mut wire = wire_with(HttpConfig { retry: slow.clone(), ..config() });
         wire.send(&get(&server)).unwrap();
-        assert_eq!(wire.send(&request(&server)).unwrap().attempts(), 2);
+        assert_eq!(wire.send(&request(&server)).unwrap().attempts, 2);
         assert_eq!(server.requests().len(), 3);
     }
 }

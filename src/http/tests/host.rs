@@ -24,7 +24,7 @@ fn a_429_goes_again_whatever_the_nature() {
         for request in NATURES {
             let server = first(2, answer(429, headers, b""));
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.status(), answer.attempts()), (200, 3));
+            assert_eq!((answer.status(), answer.attempts), (200, 3));
             assert_eq!(server.requests().len(), 3);
         }
     }
@@ -34,7 +34,7 @@ fn a_429_goes_again_whatever_the_nature() {
 fn a_503_with_a_time_goes_again_whatever_the_nature() {
     for request in NATURES {
         let server = first(1, answer(503, &["Retry-After: 0"], b""));
-        assert_eq!(wire().send(&request(&server)).unwrap().attempts(), 2);
+        assert_eq!(wire().send(&request(&server)).unwrap().attempts, 2);
     }
 }
 
@@ -43,12 +43,12 @@ fn a_gateway_s_error_goes_again_for_a_read_and_leaves_a_write_in_doubt() {
     for status in [502, 503, 504] {
         for request in [get, put_keyed] {
             let server = first(2, answer(status, &[], b"<title>Gateway</title>"));
-            assert_eq!(wire().send(&request(&server)).unwrap().attempts(), 3);
+            assert_eq!(wire().send(&request(&server)).unwrap().attempts, 3);
         }
         let server = first(2, answer(status, &[], b"<title>Gateway</title>"));
         let request = post(&server);
         let answer = wire().send(&request).unwrap();
-        assert_eq!((answer.status(), answer.attempts()), (status, 1));
+        assert_eq!((answer.status(), answer.attempts), (status, 1));
         let error = answer.to_error(&request, ErrorKind::Unavailable, answer.text_lossy());
         assert!(error.is_in_doubt() && error.message() == "Gateway", "{error}");
         assert_eq!(server.requests().len(), 1);
@@ -61,7 +61,7 @@ fn every_other_status_is_asked_for_exactly_once() {
         let server = first(9, answer(status, &[], b"{}"));
         for (n, request) in (1..).zip(NATURES) {
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.status(), answer.attempts()), (status, 1));
+            assert_eq!((answer.status(), answer.attempts), (status, 1));
             assert_eq!(server.requests().len(), n);
         }
     }
@@ -74,12 +74,12 @@ fn when_the_attempts_run_out_the_server_s_last_answer_is_given() {
     {
         let server = first(9, answer(status, headers, b"busy"));
         let answer = wire().send(&get(&server)).unwrap();
-        assert_eq!((answer.status(), answer.attempts(), answer.body()), (status, 3, &b"busy"[..]));
+        assert_eq!((answer.status(), answer.attempts, answer.body()), (status, 3, &b"busy"[..]));
         assert_eq!(server.requests().len(), 3);
     }
     let server = first(9, answer(429, &[], b"busy"));
     let never = HttpConfig { retry: RetryPolicy::never(), ..config() };
-    assert_eq!(wire_with(never).send(&get(&server)).unwrap().attempts(), 1);
+    assert_eq!(wire_with(never).send(&get(&server)).unwrap().attempts, 1);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_time_beyond_the_cap_ends_the_call_and_nobody_asks_again() {
         let server = first(9, answer(429, &[&format!("Retry-After: {value}")], b"later"));
         let host = Host::new(config()).unwrap();
         let answer = host.wire(&worker()).send(&post(&server)).unwrap();
-        assert_eq!((answer.status(), answer.attempts()), (429, 1));
+        assert_eq!((answer.status(), answer.attempts), (429, 1));
         assert!(answer.retry_after().unwrap() > Duration::from_secs(300));
 
         let error = host.wire(&worker()).send(&post(&server)).unwrap_err();
@@ -129,7 +129,7 @@ fn a_probe_that_gets_no_answer_hands_over_to_the_next_request() {
     });
     let mut wire = wire();
     assert!(wire.send(&post(&server)).unwrap_err().is_in_doubt());
-    assert_eq!(wire.send(&post(&server)).unwrap().attempts(), 1);
+    assert_eq!(wire.send(&post(&server)).unwrap().attempts, 1);
 }
 
 #[test]
@@ -267,18 +267,13 @@ fn an_open_breaker_holds_all_calls_back_and_none_is_lost() {
 }
 
 #[test]
-fn requests_keep_the_rate_and_a_login_does_not_count() {
+fn requests_keep_the_rate() {
     let server = first(0, Vec::new());
     let host = Host::new(HttpConfig { requests_per_second: Some(20.0), ..config() }).unwrap();
     let mut wire = host.wire(&worker());
-    let began = Instant::now();
-    for _ in 0..20 {
-        wire.send(&post(&server).unmetered()).unwrap();
-    }
-    assert!(began.elapsed() < Duration::from_millis(900));
     for _ in 0..5 {
         wire.send(&get(&server)).unwrap();
     }
     let requests = server.requests();
-    assert!(requests[24].at - requests[20].at >= Duration::from_millis(195));
+    assert!(requests[4].at - requests[0].at >= Duration::from_millis(195));
 }
