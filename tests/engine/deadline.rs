@@ -198,7 +198,7 @@ fn a_worker_that_waits_for_a_seat_is_woken_by_cancel_and_by_the_deadline() {
     let token = CancelToken::new();
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
-            assert!(eventually(|| memory.refused_logins() == 1));
+            assert!(eventually(|| memory.refused_logins() >= 1));
             token.cancel();
         });
         BatchCall::new(&memory).cancel_token(&token).calls(0..9, |s, n| s.echo(*n)).execute().unwrap()

@@ -45,7 +45,8 @@ fn without_a_seat_until_the_deadline_calls_are_not_run() {
         .execute()
         .unwrap();
     assert_eq!(report.stats().not_run_calls, 10);
-    assert_eq!(memory.refused_logins(), 1, "one worker asks, and not without a pause");
+    // One worker asks, with pauses that grow; four asking without would make hundreds.
+    assert!((1..=3).contains(&memory.refused_logins()), "{} refused", memory.refused_logins());
 }
 
 #[test]
