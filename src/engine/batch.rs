@@ -58,6 +58,7 @@ pub struct BatchCall<'env, C: Connect, T> {
     id: Uuid,
     max_concurrent: usize,
     timeout: Option<Duration>,
+    deadline: Deadline,
     halts: Vec<Halt>,
     token: CancelToken,
     idempotent: bool,
@@ -95,6 +96,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             id: Uuid::new_v4(),
             max_concurrent: 5,
             timeout: None,
+            deadline: Deadline::never(),
             halts: Vec::new(),
             token: CancelToken::new(),
             idempotent: false,
@@ -201,6 +203,14 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// When the whole batch must be over, such as the deadline of a larger job; the earlier of this and
+    /// [`timeout`](Self::timeout) holds. Defaults to never.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -518,6 +528,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             id: self.id,
             max_concurrent: self.max_concurrent,
             timeout: self.timeout,
+            deadline: self.deadline,
             halts: self.halts.clone(),
             token: self.token.clone(),
             idempotent: self.idempotent,
@@ -536,7 +547,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     }
 
     fn prepare(&self, calls: usize) -> (Vec<Worker>, Shared<'env, C>, Stop) {
-        let deadline = self.timeout.map_or(Deadline::never(), Deadline::after);
+        let deadline = self.timeout.map_or(Deadline::never(), Deadline::after).min(self.deadline);
         let stop = Stop::new(deadline, self.token.clone());
         let workers = self.max_concurrent.min(calls);
         let shared = Shared {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batchcall::memory::{Memory, Step};
-use batchcall::{BatchCall, CancelToken, Connect, Error, ErrorKind, Interrupt, Result, Status, Worker};
+use batchcall::{
+    BatchCall, CancelToken, Connect, Deadline, Error, ErrorKind, Interrupt, Result, Status, Worker,
+};
 
 use crate::{GRACE, LONG, eventually};
 
@@ -144,6 +146,18 @@ fn a_deadline_that_has_passed_runs_nothing() {
     let report =
         BatchCall::new(&memory).timeout(Duration::ZERO).calls(0..3, |s, n| s.echo(*n)).execute().unwrap();
     assert_eq!((report.stats().not_run_calls, memory.requests()), (3, 0));
+}
+
+#[test]
+fn the_earlier_of_timeout_and_deadline_holds() {
+    let memory = Memory::new().delay(LONG);
+    for (timeout, deadline) in [(SOON, LONG), (LONG, SOON)] {
+        let began = Instant::now();
+        let batch = BatchCall::new(&memory).timeout(timeout).deadline(Deadline::after(deadline));
+        let report = batch.calls(0..2, |s, n| s.echo(*n)).execute().unwrap();
+        assert!(began.elapsed() <= SOON + GRACE, "returned after {:?}", began.elapsed());
+        assert_eq!(report.stats().failed_calls, 2);
+    }
 }
 
 #[test]
