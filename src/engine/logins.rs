@@ -129,13 +129,17 @@ impl Logins {
             }
             return;
         }
+        let mut mine = permit;
         if !self.limited.swap(true, Ordering::AcqRel) {
             // Permits that nobody has taken yet would be refused one after the other.
-            for _ in self.permits.1.try_iter() {
-                self.outstanding.fetch_sub(1, Ordering::AcqRel);
+            for untaken in self.permits.1.try_iter() {
+                if mine.replace(untaken).is_some() {
+                    self.outstanding.fetch_sub(1, Ordering::AcqRel);
+                }
             }
         }
-        let Some(mut permit) = permit else { return };
+        // Whoever lost a session has no permit and may have found none; somebody else has the last one.
+        let Some(mut permit) = mine else { return };
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }

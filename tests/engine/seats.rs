@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batchcall::memory::Memory;
+use batchcall::memory::{Memory, Step};
 use batchcall::{BatchCall, Connect, Deadline, ErrorKind, Worker};
 
 use crate::eventually;
@@ -63,15 +63,20 @@ fn a_stream_goes_on_with_the_seats_there_are() {
 }
 
 #[test]
-fn a_call_that_has_no_seat_any_more_does_not_take_others_with_it() {
-    // The only seat is lost in a panic and taken by somebody else at once.
-    let memory = Memory::new().seats(1).script([batchcall::memory::Step::Panic]);
-    let report = BatchCall::new(&memory)
-        .max_concurrent(1)
-        .timeout(Duration::from_secs(20))
-        .calls(0..3, |s, n| s.echo(*n))
-        .execute()
-        .unwrap();
-    assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 2));
-    assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Panicked);
+fn a_seat_that_is_lost_and_taken_by_somebody_else_is_waited_for() {
+    // The session breaks in a panic, and its seat is gone when it is to be opened again.
+    for workers in [1, 3] {
+        let memory = Memory::new()
+            .delay(Duration::from_millis(1))
+            .script([Step::Answer, Step::Answer, Step::Answer, Step::Panic])
+            .login_script((0..workers).map(|_| Step::Answer).chain([Step::Fail(ErrorKind::SeatLimit)]));
+        let report = BatchCall::new(&memory)
+            .max_concurrent(workers)
+            .timeout(Duration::from_secs(20))
+            .calls(0..30, |s, n| s.echo(*n))
+            .execute()
+            .unwrap();
+        assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 29), "{report}");
+        assert_eq!(report.failed_calls().next().unwrap().error().unwrap().kind(), ErrorKind::Panicked);
+    }
 }
