@@ -186,6 +186,26 @@ fn cancel_lets_calls_under_way_finish_and_runs_no_other() {
 }
 
 #[test]
+fn a_batch_that_is_cancelled_during_its_login_runs_nothing() {
+    struct Late(CancelToken);
+    impl Connect for Late {
+        type Session = ();
+        fn connect(&self, _: &Worker) -> Result<()> {
+            self.0.cancel();
+            Ok(())
+        }
+    }
+    let late = Late(CancelToken::new());
+    let report = BatchCall::new(&late).cancel_token(&late.0).calls(0..5, |(), n| Ok(*n)).execute().unwrap();
+    assert!(report.outcomes().iter().all(|outcome| outcome.status() == Status::NotRun), "{report}");
+    let mut statuses = Vec::new();
+    let late = Late(CancelToken::new());
+    let batch = BatchCall::new(&late).cancel_token(&late.0);
+    let stats = batch.stream(0..5, |(), n| Ok(*n), |outcome| statuses.push(outcome.status())).unwrap();
+    assert_eq!((stats.total_calls, stats.not_run_calls), (statuses.len(), statuses.len()));
+}
+
+#[test]
 fn cancel_now_interrupts_calls_under_way() {
     let deaf = deaf();
     let token = CancelToken::new();
