@@ -8,10 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::address::Base;
 use super::refusal;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, Method, Nature, Request, Wire};
+use crate::http::{Answer, Base, Method, Nature, Request, Wire};
 use crate::secret::Secret;
 
 /// A token is renewed this long before it runs out, so that none runs out on its way.
