@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -18,45 +18,33 @@ use super::stop::{Never, Stop};
 /// interrupted a moment later in the middle of another batch. Taking the interrupt out of its slot is
 /// what decides.
 pub(crate) struct Interrupts {
-    slots: Vec<Slot>,
+    slots: Vec<Mutex<Option<Interrupt>>>,
     fired: AtomicBool,
-}
-
-#[derive(Default)]
-struct Slot {
-    busy: AtomicBool,
-    interrupt: Mutex<Option<Interrupt>>,
-}
-
-impl Slot {
-    fn take(&self) -> Option<Interrupt> {
-        self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 impl Interrupts {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { slots: (0..workers).map(|_| Slot::default()).collect(), fired: AtomicBool::new(false) }
+        Self { slots: (0..workers).map(|_| Mutex::default()).collect(), fired: AtomicBool::new(false) }
     }
 
+    fn slot(&self, worker: usize) -> MutexGuard<'_, Option<Interrupt>> {
+        self.slots[worker].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a worker's session one that can be interrupted; at once, when it comes too late.
     pub(crate) fn arm(&self, worker: usize, interrupt: Option<Interrupt>) {
-        *self.slots[worker].interrupt.lock().unwrap_or_else(PoisonError::into_inner) = interrupt;
-    }
-
-    pub(crate) fn disarm(&self, worker: usize) {
-        drop(self.slots[worker].take());
-    }
-
-    /// Says whether a worker is in a call. A session that is idle needs no interrupt, and is better
-    /// closed in good order.
-    pub(crate) fn set_busy(&self, worker: usize, busy: bool) {
-        self.slots[worker].busy.store(busy, Ordering::SeqCst);
-        if busy && self.fired.load(Ordering::SeqCst) {
+        *self.slot(worker) = interrupt;
+        if self.fired.load(Ordering::SeqCst) {
             self.fire_one(worker);
         }
     }
 
-    /// Interrupts every session that is in a call, and every one that begins a call from now on.
+    /// From here on the worker's session is not interrupted any more.
+    pub(crate) fn disarm(&self, worker: usize) {
+        self.slot(worker).take();
+    }
+
+    /// Interrupts every session, and every one that is opened from now on.
     fn fire(&self) {
         self.fired.store(true, Ordering::SeqCst);
         for worker in 0..self.slots.len() {
@@ -64,11 +52,10 @@ impl Interrupts {
         }
     }
 
+    /// Under the slot's lock, so that `disarm` does not return while the interrupt runs.
     fn fire_one(&self, worker: usize) {
-        let slot = &self.slots[worker];
-        if slot.busy.load(Ordering::SeqCst)
-            && let Some(interrupt) = slot.take()
-        {
+        let mut slot = self.slot(worker);
+        if let Some(interrupt) = slot.take() {
             // Foreign code; a panic in it leaves the session to its own deadline.
             let _ = catch_unwind(AssertUnwindSafe(interrupt));
         }

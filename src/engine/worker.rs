@@ -101,14 +101,10 @@ impl<C: Connect> Seat<'_, '_, C> {
         ticket: Ticket,
         queued_since: Instant,
     ) -> Outcome<T> {
-        let Shared { interrupts, tally, retry, .. } = self.shared;
+        let Shared { tally, retry, .. } = self.shared;
         let began = Instant::now();
         let queued = began.saturating_duration_since(queued_since);
-        // Busy first, then the look at the stop signal: so either we see that it is time to stop, or
-        // the monitor sees that there is something to interrupt.
-        interrupts.set_busy(self.worker.id(), true);
         if let Some(reason) = self.worker.stop().reason() {
-            interrupts.set_busy(self.worker.id(), false);
             return ticket.not_run(reason.to_error(), queued);
         }
         let waited = self.worker.limit_waited();
@@ -131,7 +127,6 @@ impl<C: Connect> Seat<'_, '_, C> {
             }
             self.worker.count_retry();
         };
-        interrupts.set_busy(self.worker.id(), false);
         let elapsed = began.elapsed().saturating_sub(self.worker.limit_waited().saturating_sub(waited));
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Panicked) {
             // Whatever the panic left behind in the session is not for the next call.
