@@ -196,6 +196,7 @@ impl Client {
             proven: false,
             suspect: false,
         };
+        worker.on_interrupt(conversation.wire.interrupt());
         match self.log_in(&mut conversation, None) {
             Ok(()) => Ok(conversation),
             Err(error) => {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::connect::{Connect, Worker};
 use super::halt::{Halt, Tally};
 use super::logins::Logins;
-use super::monitor::{Interrupts, Monitor, Offered, Reporter};
+use super::monitor::{Monitor, Offered, Reporter};
 use super::outcome::{Outcome, Status};
 use super::pool;
 use super::progress::Progress;
@@ -80,7 +80,6 @@ enum Source<'env, S, T> {
 pub(crate) struct Shared<'env, C: Connect> {
     pub(crate) connect: &'env C,
     pub(crate) logins: Logins,
-    pub(crate) interrupts: Interrupts,
     pub(crate) tally: Tally,
     /// Set when calls may be run again.
     pub(crate) retry: Option<RetryPolicy>,
@@ -313,7 +312,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             workers.len(),
             move |worker| work(shared_by_all, list_of_all, &handles[worker], &sender),
             || {
-                let mut monitor = Monitor::new(&stop, &shared.interrupts);
+                let mut monitor = Monitor::new(&stop);
                 let mut reporter = Reporter::new(progress, total, began);
                 let mut slots: Vec<Option<Outcome<T>>> = Vec::new();
                 slots.resize_with(total, || None);
@@ -417,7 +416,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
                 // Owned here, so that a panic of the iterator or the sink drops it and the workers end.
                 let outcomes = outcomes;
                 let mut feed = Some(queue.feed(item_sender));
-                let mut monitor = Monitor::new(&stop, &shared.interrupts);
+                let mut monitor = Monitor::new(&stop);
                 let mut tell = |outcome: Outcome<T>| {
                     stats.count(&outcome);
                     sink(outcome);
@@ -548,12 +547,11 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
     fn prepare(&self, calls: usize) -> (Vec<Worker>, Shared<'env, C>, Stop) {
         let deadline = self.timeout.map_or(Deadline::never(), Deadline::after).min(self.deadline);
-        let stop = Stop::new(deadline, self.token.clone());
         let workers = self.max_concurrent.min(calls);
+        let stop = Stop::new(deadline, self.token.clone(), workers);
         let shared = Shared {
             connect: self.connect,
             logins: Logins::new(&self.retry),
-            interrupts: Interrupts::new(workers),
             tally: Tally::new(self.halts.clone()),
             retry: self.idempotent.then(|| self.retry.clone()),
         };

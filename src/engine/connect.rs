@@ -148,7 +148,7 @@ impl Worker {
     /// ```
     #[must_use]
     pub fn detached(deadline: Deadline) -> Self {
-        Self::new(0, Stop::new(deadline, CancelToken::new()))
+        Self::new(0, Stop::new(deadline, CancelToken::new(), 1))
     }
 
     /// Which worker of the batch this is, from 0.
@@ -188,6 +188,13 @@ impl Worker {
     /// not sent.
     pub fn check(&self) -> Result<()> {
         self.0.stop.reason().map_or(Ok(()), |reason| Err(reason.to_error()))
+    }
+
+    /// Names what ends the I/O of [`Connect::connect`] while it is under way, so that
+    /// [`CancelToken::cancel_now`] stops a login too. What [`Connect::interrupt`] gives takes its place
+    /// once the session is open.
+    pub fn on_interrupt(&self, interrupt: Interrupt) {
+        self.0.stop.interrupts().arm(self.0.id, Some(interrupt));
     }
 
     /// Waits, and is woken by everything that ends the batch.

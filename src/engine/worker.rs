@@ -48,7 +48,8 @@ struct Seat<'a, 'env, C: Connect> {
 impl<C: Connect> Seat<'_, '_, C> {
     /// Sees to it that there is a session: `false` when there will be none, or nothing is left to do.
     fn open<Q: Queue<C::Session, T>, T>(&mut self, queue: &Q) -> bool {
-        let Shared { connect, logins, interrupts, .. } = self.shared;
+        let Shared { connect, logins, .. } = self.shared;
+        let interrupts = self.worker.stop().interrupts();
         while self.session.is_none() {
             // The seat of a session that broke is ours to take again; any other needs a permit.
             let permit = if std::mem::take(&mut self.opened_before) {
@@ -82,6 +83,7 @@ impl<C: Connect> Seat<'_, '_, C> {
                     }
                 }
                 Err(error) => {
+                    interrupts.disarm(self.worker.id());
                     counters.login_time.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
                     if error.kind() == ErrorKind::SeatLimit {
                         counters.refused_seats.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +142,7 @@ impl<C: Connect> Seat<'_, '_, C> {
     /// Closes the session, if there is one.
     fn close(&mut self) {
         let Some(session) = self.session.take() else { return };
-        self.shared.interrupts.disarm(self.worker.id());
+        self.worker.stop().interrupts().disarm(self.worker.id());
         let closed = caught("closing a session", || self.shared.connect.disconnect(session));
         if closed.is_err() {
             self.worker.counters().failed_logouts.fetch_add(1, Ordering::Relaxed);

@@ -227,6 +227,32 @@ fn cancel_now_interrupts_calls_under_way() {
 }
 
 #[test]
+fn cancel_now_interrupts_a_login() {
+    struct Hanging(AtomicBool);
+    impl Connect for Hanging {
+        type Session = ();
+        fn connect(&self, worker: &Worker) -> Result<()> {
+            let (wake, asleep) = mpsc::channel();
+            worker.on_interrupt(Box::new(move || wake.send(()).unwrap()));
+            self.0.store(true, Ordering::SeqCst);
+            asleep.recv().map_err(|_| Error::new(ErrorKind::Other, "forgotten"))?;
+            Err(Error::new(ErrorKind::Interrupted, "woken"))
+        }
+    }
+    let hanging = Hanging(AtomicBool::new(false));
+    let token = CancelToken::new();
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(eventually(|| hanging.0.load(Ordering::SeqCst)));
+            token.cancel_now();
+        });
+        BatchCall::new(&hanging).cancel_token(&token).calls(0..9, |(), n| Ok(*n)).execute().unwrap()
+    });
+    assert_eq!(report.stats().not_run_calls, 9);
+    assert!(report.outcomes().iter().all(|o| o.error().unwrap().kind() == ErrorKind::Cancelled), "{report}");
+}
+
+#[test]
 fn a_worker_that_waits_for_a_seat_is_woken_by_cancel_and_by_the_deadline() {
     let memory = Memory::new().seats(0);
     let token = CancelToken::new();
