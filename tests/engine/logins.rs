@@ -136,6 +136,22 @@ fn when_the_last_session_is_lost_and_nobody_may_log_in_the_rest_is_not_run() {
 }
 
 #[test]
+fn after_a_refusal_for_good_a_lost_session_is_not_opened_again() {
+    let steps = std::iter::once(Step::Answer).chain(vec![Step::Fail(ErrorKind::Auth); 9]);
+    let memory = Memory::new().login_script(steps);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(2)
+        .calls(0..6, |_, _| -> batchcall::Result<()> {
+            assert!(eventually(|| memory.refused_logins() == 1), "the other worker was not refused");
+            panic!("and now this session is lost");
+        })
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().not_run_calls), (1, 5), "{report}");
+    assert_eq!(memory.refused_logins(), 1, "the password was tried again");
+}
+
+#[test]
 fn an_expired_session_logs_in_again_once_and_is_counted() {
     let memory = Memory::new().script([Step::Answer, Step::Expire]);
     let report = BatchCall::new(&memory).max_concurrent(1).calls(0..4, |s, n| s.echo(*n)).execute().unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batchcall::memory::{Memory, Step};
-use batchcall::{BatchCall, Connect, Deadline, ErrorKind, Worker};
+use batchcall::{BatchCall, Connect, Deadline, ErrorKind, RetryPolicy, Worker};
 
 use crate::eventually;
 
@@ -30,9 +30,19 @@ fn a_batch_without_a_seat_waits_for_one() {
             assert!(eventually(|| memory.refused_logins() > 0));
             memory.disconnect(somebody).unwrap();
         });
-        BatchCall::new(&memory).calls(0..10, |s, n| s.echo(*n)).execute().unwrap()
+        // However few tries a login has: a taken seat is no failed try.
+        BatchCall::new(&memory).retry(RetryPolicy::never()).calls(0..10, |s, n| s.echo(*n)).execute().unwrap()
     });
     assert_eq!(report.stats().successful_calls, 10);
+}
+
+#[test]
+fn after_the_first_refusal_nobody_else_asks() {
+    let memory = Memory::new().seats(3).delay(Duration::from_millis(1));
+    let report = BatchCall::new(&memory).max_concurrent(5).calls(0..60, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!(report.stats().successful_calls, 60);
+    // Two workers are left over; both may be under way when the first of them is refused.
+    assert!((1..=2).contains(&memory.refused_logins()), "{} refused", memory.refused_logins());
 }
 
 #[test]
