@@ -22,6 +22,9 @@ use super::stop::{CancelToken, Deadline, Reason, Stop};
 use super::worker::work;
 use crate::error::{Error, ErrorKind, Result};
 
+/// How many outcomes a worker holds back when nobody watches.
+const BLOCK: usize = 256;
+
 /// Collects calls and runs them at once, each worker on a session of its own.
 ///
 /// A call is a closure on a session. It may borrow (`'env`), and it is run at most once, unless the
@@ -268,7 +271,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     where
         T: Send,
     {
-        self.execute_with_progress(|_| {})
+        self.run(None::<fn(&Progress)>)
     }
 
     /// As [`execute`](Self::execute), telling a callback how far it has come.
@@ -280,6 +283,13 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     ///
     /// As [`execute`](Self::execute).
     pub fn execute_with_progress(&self, progress: impl FnMut(&Progress)) -> Result<Report<T>>
+    where
+        T: Send,
+    {
+        self.run(Some(progress))
+    }
+
+    fn run(&self, progress: Option<impl FnMut(&Progress)>) -> Result<Report<T>>
     where
         T: Send,
     {
@@ -304,35 +314,46 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         }
         let (workers, shared, stop) = self.prepare(total);
         let (sender, outcomes) = unbounded();
+        // Whatever wakes this thread costs a change of thread; without a callback nobody waits for it.
+        let block = if progress.is_some() { 1 } else { BLOCK };
         let shared_by_all = &shared;
         let list_of_all = &list;
         let handles = &workers;
 
         let slots = pool::run(
             workers.len(),
-            move |worker| work(shared_by_all, list_of_all, &handles[worker], &sender),
+            move |worker| {
+                let mut held = Vec::new();
+                work(shared_by_all, list_of_all, &handles[worker], |outcome| {
+                    held.push(outcome);
+                    held.len() < block || sender.send(std::mem::take(&mut held)).is_ok()
+                });
+                let _ = sender.send(held);
+            },
             || {
                 let mut monitor = Monitor::new(&stop);
                 let mut reporter = Reporter::new(progress, total, began);
                 let mut slots: Vec<Option<Outcome<T>>> = Vec::new();
                 slots.resize_with(total, || None);
                 loop {
-                    let outcome = match outcomes.try_recv() {
-                        Ok(outcome) => outcome,
+                    let block = match outcomes.try_recv() {
+                        Ok(block) => block,
                         Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {
                             reporter.tell();
                             match monitor.next(&outcomes) {
-                                Some(outcome) => outcome,
+                                Some(block) => block,
                                 None => break,
                             }
                         }
                     };
-                    if outcome.status() != Status::NotRun {
-                        reporter.count(outcome.is_success());
+                    for outcome in block {
+                        if outcome.status() != Status::NotRun {
+                            reporter.count(outcome.is_success());
+                        }
+                        let place = list.place(outcome.index());
+                        slots[place] = Some(outcome);
                     }
-                    let place = list.place(outcome.index());
-                    slots[place] = Some(outcome);
                 }
                 reporter.tell();
                 slots
@@ -411,7 +432,9 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
         pool::run(
             workers.len(),
-            move |worker| work(shared_by_all, queue_of_all, &handles[worker], &sender),
+            move |worker| {
+                work(shared_by_all, queue_of_all, &handles[worker], |outcome| sender.send(outcome).is_ok());
+            },
             || {
                 // Owned here, so that a panic of the iterator or the sink drops it and the workers end.
                 let outcomes = outcomes;

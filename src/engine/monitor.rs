@@ -30,8 +30,8 @@ impl<'a> Monitor<'a> {
         Self { stop, deadline: stop.deadline().channel(), now }
     }
 
-    /// The next outcome; `None` when all workers are gone.
-    pub(crate) fn next<T>(&mut self, outcomes: &Receiver<Outcome<T>>) -> Option<Outcome<T>> {
+    /// The next outcome or block of them; `None` when all workers are gone.
+    pub(crate) fn next<T>(&mut self, outcomes: &Receiver<T>) -> Option<T> {
         loop {
             select! {
                 recv(outcomes) -> outcome => return outcome.ok(),
@@ -79,9 +79,9 @@ pub(crate) struct Reporter<F> {
 }
 
 impl<F: FnMut(&Progress)> Reporter<F> {
-    pub(crate) fn new(callback: F, total: usize, began: Instant) -> Self {
+    pub(crate) fn new(callback: Option<F>, total: usize, began: Instant) -> Self {
         let progress = Progress { total, ..Progress::default() };
-        Self { callback: Some(callback), progress, began, told: None }
+        Self { callback, progress, began, told: None }
     }
 
     pub(crate) fn count(&mut self, succeeded: bool) {

@@ -5,8 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
-
 use super::batch::Shared;
 use super::connect::{Connect, Pause, Worker, nanos};
 use super::outcome::{Outcome, Ticket};
@@ -16,9 +14,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// Runs calls until none is left, or none may begin.
 ///
 /// Nothing in here can take the worker down: the backend's code and the user's run behind
-/// `catch_unwind`, and a call that was taken always ends in an outcome.
-pub(crate) fn work<C, Q, T>(shared: &Shared<'_, C>, queue: &Q, worker: &Worker, outcomes: &Sender<Outcome<T>>)
-where
+/// `catch_unwind`, and a call that was taken always ends in an outcome. `tell` says whether anybody still
+/// wants them.
+pub(crate) fn work<C, Q, T>(
+    shared: &Shared<'_, C>,
+    queue: &Q,
+    worker: &Worker,
+    mut tell: impl FnMut(Outcome<T>) -> bool,
+) where
     C: Connect,
     Q: Queue<C::Session, T>,
 {
@@ -29,7 +32,7 @@ where
         }
         let Some((call, ticket, queued_since)) = queue.take(worker.stop()) else { continue };
         let outcome = seat.run(queue, &call, ticket, queued_since);
-        if outcomes.send(outcome).is_err() {
+        if !tell(outcome) {
             break; // The caller's side panicked, and waits for us to be gone.
         }
     }
