@@ -108,6 +108,8 @@ fn by_batchcall(url: &str, calls: usize) -> Outcome {
         .login("admin", "admin")
         .tenant("Company")
         .endpoint("Default", "24.200.001")
+        // What the licence says: then the sessions are opened together.
+        .max_sessions(K)
         .build()?;
     for _ in 0..2 {
         let report = timed(|| {

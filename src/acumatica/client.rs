@@ -176,6 +176,10 @@ impl Connect for Acumatica {
         Ok(Session::new(self.0.clone(), conversation, worker))
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.settings.max_sessions
+    }
+
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
         Some(session.interrupt())
     }

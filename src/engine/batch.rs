@@ -570,11 +570,12 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
     fn prepare(&self, calls: usize) -> (Vec<Worker>, Shared<'env, C>, Stop) {
         let deadline = self.timeout.map_or(Deadline::never(), Deadline::after).min(self.deadline);
-        let workers = self.max_concurrent.min(calls);
+        let sessions = self.connect.max_sessions();
+        let workers = self.max_concurrent.min(calls).min(sessions.unwrap_or(usize::MAX).max(1));
         let stop = Stop::new(deadline, self.token.clone(), workers);
         let shared = Shared {
             connect: self.connect,
-            logins: Logins::new(&self.retry),
+            logins: Logins::new(&self.retry, if sessions.is_some() { workers.max(1) } else { 2 }),
             tally: Tally::new(self.halts.clone()),
             retry: self.idempotent.then(|| self.retry.clone()),
         };

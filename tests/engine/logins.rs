@@ -59,6 +59,8 @@ struct Gauge {
     ended: AtomicUsize,
     /// How many had ended and how many others were under way when each began.
     begins: Mutex<Vec<(usize, usize)>>,
+    /// What it says of its licence.
+    licence: Option<usize>,
 }
 
 impl Connect for Gauge {
@@ -72,6 +74,26 @@ impl Connect for Gauge {
         self.ended.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
+
+    fn max_sessions(&self) -> Option<usize> {
+        self.licence
+    }
+}
+
+#[test]
+fn with_a_known_number_of_sessions_there_are_no_more_workers_and_they_log_in_together() {
+    let gauge = Gauge { licence: Some(4), ..Gauge::default() };
+    // A call waits until all four sessions are open: they do not wait for each other's calls.
+    let report = BatchCall::new(&gauge)
+        .max_concurrent(9)
+        .calls(0..40, |(), _| Ok(eventually(|| gauge.ended.load(Ordering::SeqCst) == 4)))
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().concurrency_level, report.stats().logins), (4, 4));
+    assert!(report.into_all().unwrap().into_iter().all(|all| all));
+    let begins = gauge.begins.into_inner().unwrap();
+    assert_eq!(begins[0], (0, 0), "the first is made alone all the same");
+    assert!(begins[1..].iter().all(|(ended, _)| *ended >= 1), "{begins:?}");
 }
 
 #[test]
