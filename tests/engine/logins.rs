@@ -171,6 +171,21 @@ fn after_a_refusal_for_good_a_lost_session_is_not_opened_again() {
         .unwrap();
     assert_eq!((report.stats().failed_calls, report.stats().not_run_calls), (1, 5), "{report}");
     assert_eq!(memory.refused_logins(), 1, "the password was tried again");
+    assert_eq!(report.outcomes()[5].error().unwrap().kind(), ErrorKind::Auth, "and the rest is told why");
+}
+
+#[test]
+fn a_session_that_was_open_already_is_no_login() {
+    struct Kept;
+    impl Connect for Kept {
+        type Session = ();
+        fn connect(&self, worker: &Worker) -> Result<()> {
+            worker.reused_session();
+            Ok(())
+        }
+    }
+    let report = BatchCall::new(&Kept).calls(0..9, |(), n| Ok(*n)).execute().unwrap();
+    assert_eq!((report.stats().logins, report.stats().login_time), (0, Duration::ZERO));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Rule 4: a refused seat is not a failed call.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use batchcall::memory::{Memory, Step};
@@ -70,6 +71,24 @@ fn a_stream_goes_on_with_the_seats_there_are() {
     results.sort_unstable();
     assert_eq!(results, (0..200).collect::<Vec<_>>());
     assert_eq!((stats.successful_calls, memory.max_open_sessions(), memory.open_sessions()), (200, 2, 0));
+}
+
+#[test]
+fn the_seat_of_a_session_that_broke_is_taken_again_at_once() {
+    let memory = Memory::new().seats(1);
+    let broken = AtomicBool::new(false);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(2)
+        .timeout(Duration::from_secs(20))
+        .calls(0..8, |session, n| {
+            // The other worker has been refused and asks again in half a minute.
+            assert!(eventually(|| memory.refused_logins() == 1));
+            assert!(broken.swap(true, Ordering::SeqCst), "the first call breaks its session");
+            session.echo(*n)
+        })
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 7), "{report}");
 }
 
 #[test]
