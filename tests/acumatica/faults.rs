@@ -409,11 +409,8 @@ fn seeded(seed: u64) {
     const CALLS: usize = 300;
     const SESSIONS: usize = 4;
     let sandbox = start(Sandbox::acumatica().faults(everything(seed)).seed(seed).customers(CALLS));
-    let client = builder(&sandbox)
-        .request_timeout(Duration::from_millis(150))
-        .max_sessions(SESSIONS)
-        .build()
-        .unwrap();
+    let client =
+        builder(&sandbox).request_timeout(Duration::from_millis(150)).max_sessions(SESSIONS).build().unwrap();
     let report = BatchCall::new(&client)
         .max_concurrent(SESSIONS)
         .calls(0..CALLS, |session, n| match n % 5 {
@@ -451,7 +448,12 @@ fn seeded(seed: u64) {
             (Status::Failed, 0..=2) => true,
             (_, _) => count == 0,
         };
-        assert!(is_right, "seed {seed}, call {n}: {} and applied {count}: {:?}", outcome.status(), outcome.error());
+        assert!(
+            is_right,
+            "seed {seed}, call {n}: {} and applied {count}: {:?}",
+            outcome.status(),
+            outcome.error()
+        );
     }
     // I5.
     assert!(history.max_open_sessions() <= SESSIONS, "seed {seed}: {history}");

@@ -60,8 +60,10 @@ pub(crate) fn asked(history: &History, method: &str, end: &str) -> usize {
 /// All outcomes succeeded; if not, tells which did not.
 #[track_caller]
 pub(crate) fn assert_complete<T>(report: &Report<T>) {
-    let failed: Vec<String> =
-        report.failed_calls().map(|o| format!("{}: {} {}", o.index(), o.status(), o.error().unwrap())).collect();
+    let failed: Vec<String> = report
+        .failed_calls()
+        .map(|o| format!("{}: {} {}", o.index(), o.status(), o.error().unwrap()))
+        .collect();
     assert!(failed.is_empty(), "{} calls failed:\n{}", failed.len(), failed.join("\n"));
 }
 

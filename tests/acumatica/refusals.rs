@@ -10,9 +10,12 @@ use crate::{builder, client, hasty, start};
 
 /// The error of a read that is answered like this.
 fn read(text: String) -> Error {
-    let server = Scripted::start(move |asked| {
-        if asked.is_login() || asked.is_logout() { String::new() } else { text.clone() }
-    });
+    let server =
+        Scripted::start(
+            move |asked| {
+                if asked.is_login() || asked.is_logout() { String::new() } else { text.clone() }
+            },
+        );
     one_read(server.url()).unwrap_err()
 }
 
@@ -28,9 +31,12 @@ fn one_read(url: &str) -> batchcall::Result<batchcall::acumatica::Entity> {
 
 /// The error of a write that is answered like this.
 fn write(text: String) -> Error {
-    let server = Scripted::start(move |asked| {
-        if asked.is_login() || asked.is_logout() { String::new() } else { text.clone() }
-    });
+    let server =
+        Scripted::start(
+            move |asked| {
+                if asked.is_login() || asked.is_logout() { String::new() } else { text.clone() }
+            },
+        );
     let client = Acumatica::builder(server.url())
         .login("admin", "admin")
         .endpoint("Default", "24.200.001")
@@ -55,7 +61,10 @@ fn model_state_is_a_list_of_fields() {
     assert_eq!(error.message(), "The request is invalid.");
     let found = fields(&error);
     assert_eq!(found.len(), 3);
-    assert!(found.contains(&("entity.CustomerID", "too long")) && found.contains(&("", "empty")), "{found:?}");
+    assert!(
+        found.contains(&("entity.CustomerID", "too long")) && found.contains(&("", "empty")),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -212,9 +221,15 @@ fn a_client_that_cannot_work_is_refused_before_anything_is_sent() {
         (Acumatica::builder("https://erp.example.com").login("", "admin"), "user name is empty"),
         (Acumatica::builder("https://erp.example.com").login("admin", ""), "password is empty"),
         (Acumatica::builder("https://erp.example.com"), "no credentials"),
-        (Acumatica::builder("https://erp.example.com").login("a", "b").oauth(OAuth::new("c", "d")), "choose one"),
+        (
+            Acumatica::builder("https://erp.example.com").login("a", "b").oauth(OAuth::new("c", "d")),
+            "choose one",
+        ),
         (Acumatica::builder("https://erp.example.com").oauth(OAuth::new("c", "d")), "no grant"),
-        (Acumatica::builder("https://erp.example.com").login("a", "b").endpoint("Default", " "), "version is empty"),
+        (
+            Acumatica::builder("https://erp.example.com").login("a", "b").endpoint("Default", " "),
+            "version is empty",
+        ),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -235,7 +250,8 @@ fn no_secret_is_shown_by_anything() {
     session.get_by_id("Customer", "CUST001").unwrap();
     let mut texts = vec![format!("{client:?} {session:?} {:?}", client.inquiries())];
     texts.push(format!("{:?}", builder(&sandbox).login("jo", PASSWORD)));
-    let mut tell = |error: Error| texts.push(format!("{error} {error:?} {:?}", std::error::Error::source(&error)));
+    let mut tell =
+        |error: Error| texts.push(format!("{error} {error:?} {:?}", std::error::Error::source(&error)));
     tell(session.get_by_id("Customer", "NOPE").unwrap_err());
     for fault in [Fault::Html(500), Fault::Garbage, Fault::Truncate, Fault::ResetAfter] {
         sandbox.set_faults(Faults::none().every(1, fault));

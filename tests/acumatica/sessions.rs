@@ -52,7 +52,8 @@ fn tokens(sandbox: &Sandbox) -> (String, String) {
         .header("Content-Type", "application/x-www-form-urlencoded")
         .send(body.as_bytes())
         .unwrap();
-    let answer: serde_json::Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    let answer: serde_json::Value =
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
     let text = |name: &str| answer[name].as_str().unwrap().to_owned();
     (text("access_token"), text("refresh_token"))
 }
@@ -128,7 +129,10 @@ fn the_seat_limit_is_found_in_a_stack_trace_too() {
             return String::new();
         }
         let trace = "   at PX.Data.PXLicenseHelper.CheckApiUsersLimits(String company, String login)";
-        json(500, json!({"message": "An error has occurred.", "exceptionMessage": "Error", "stackTrace": trace}))
+        json(
+            500,
+            json!({"message": "An error has occurred.", "exceptionMessage": "Error", "stackTrace": trace}),
+        )
     });
     let client = Acumatica::builder(server.url()).login("admin", "admin").build().unwrap();
     assert_eq!(client.session().unwrap_err().kind(), ErrorKind::SeatLimit);
@@ -157,8 +161,7 @@ fn a_worker_whose_session_is_unknown_waits_as_long_as_the_others_are_served() {
 
 #[test]
 fn an_unknown_session_waits_for_its_own_clients_limit_too() {
-    let sandbox =
-        start(Sandbox::acumatica().seats(2).seat_refusal(SeatRefusal::UnauthorizedAfterLogin));
+    let sandbox = start(Sandbox::acumatica().seats(2).seat_refusal(SeatRefusal::UnauthorizedAfterLogin));
     let client = builder(&sandbox).max_sessions(3).build().unwrap();
     let report = BatchCall::new(&client)
         .max_concurrent(8)
@@ -237,7 +240,9 @@ fn a_deadline_in_the_middle_of_a_request_leaves_no_session_behind() {
     let report = BatchCall::new(&client)
         .max_concurrent(3)
         .timeout(timeout)
-        .calls(0..9, |s, n| s.put_entity("Customer", json!({"CustomerID": format!("N{n}"), "CustomerName": "N"})))
+        .calls(0..9, |s, n| {
+            s.put_entity("Customer", json!({"CustomerID": format!("N{n}"), "CustomerName": "N"}))
+        })
         .execute()
         .unwrap();
     assert!(began.elapsed() <= timeout + GRACE, "returned after {:?}", began.elapsed());
@@ -423,11 +428,15 @@ fn a_401_after_signing_in_again_fails_the_call_and_not_the_session() {
 
 #[test]
 fn a_session_that_is_sent_to_the_login_page_signs_in_again() {
-    let server = Scripted::start(|asked| {
-        if asked.is_login() || asked.is_logout() {
+    let logins = AtomicUsize::new(0);
+    let server = Scripted::start(move |asked| {
+        if asked.is_login() {
+            let n = logins.fetch_add(1, Ordering::SeqCst) + 1;
+            empty(204, &[&format!("Set-Cookie: ASP.NET_SessionId=s{n}; path=/")])
+        } else if asked.line.ends_with("LATER") && asked.headers.contains("SessionId=s1") {
+            empty(302, &["Location: /Frames/Login.aspx?ReturnUrl=x"])
+        } else if asked.is_logout() {
             String::new()
-        } else if asked.line.ends_with("EXPIRED") && !asked.headers.contains("seen=1") {
-            empty(302, &["Location: /Frames/Login.aspx?ReturnUrl=x", "Set-Cookie: seen=1"])
         } else {
             json(200, "{}")
         }
@@ -437,8 +446,10 @@ fn a_session_that_is_sent_to_the_login_page_signs_in_again() {
         .endpoint("Default", "24.200.001")
         .build()
         .unwrap();
-    let error = client.session().unwrap().get_by_id("Customer", "EXPIRED").unwrap_err();
-    assert_eq!((error.kind(), server.logins()), (ErrorKind::Auth, 2), "once again, and no more: {error}");
+    let mut session = client.session().unwrap();
+    session.get_by_id("Customer", "SOON").unwrap();
+    session.get_by_id("Customer", "LATER").unwrap();
+    assert_eq!((server.logins(), server.data_requests()), (2, 3));
 }
 
 #[test]
@@ -491,7 +502,8 @@ fn the_client_opens_no_more_sessions_than_it_may() {
 
 #[test]
 fn a_logout_that_fails_is_tried_again_and_its_seat_counts_until_then() {
-    let faults = Faults::none().at_on(Calls::Logout, 1, Fault::Html(500)).at_on(Calls::Logout, 2, Fault::Html(500));
+    let faults =
+        Faults::none().at_on(Calls::Logout, 1, Fault::Html(500)).at_on(Calls::Logout, 2, Fault::Html(500));
     let sandbox = start(Sandbox::acumatica().faults(faults));
     let client = builder(&sandbox).max_sessions(1).build().unwrap();
     drop(client.session().unwrap());
@@ -598,7 +610,8 @@ fn the_environment_sets_a_client_up_and_what_is_missing_is_listed() {
     let run = |variables: &[(&str, &str)]| {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "sessions::child_with_variables", "--nocapture"]).env(CHILD, "1");
-        for name in ["URL", "USERNAME", "PASSWORD", "TENANT", "ENDPOINT", "ENDPOINT_VERSION", "MAX_SESSIONS"] {
+        for name in ["URL", "USERNAME", "PASSWORD", "TENANT", "ENDPOINT", "ENDPOINT_VERSION", "MAX_SESSIONS"]
+        {
             child.env_remove(format!("ACUMATICA_{name}"));
         }
         let output = child.envs(variables.iter().copied()).output().unwrap();
@@ -707,7 +720,10 @@ fn an_access_token_alone_works_until_it_runs_out() {
     assert!(report.failed_calls().all(|outcome| outcome.error().unwrap().kind() == ErrorKind::Auth));
     assert!(sandbox.history().answered(401) <= 5, "{}", sandbox.history());
     let error = report.outcomes()[0].error().unwrap();
-    assert!(error.message().contains("no refresh token") && !error.message().contains("yesterday"), "{error}");
+    assert!(
+        error.message().contains("no refresh token") && !error.message().contains("yesterday"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -756,7 +772,7 @@ fn three_seats_serve_ten_workers_with_oauth_too() {
         let client = oauth_client(&sandbox, by_password());
         let report = BatchCall::new(&client)
             .max_concurrent(10)
-            .calls(0..100, |s, _| s.get_by_id("Customer", "CUST001"))
+            .calls(0..30, |s, _| s.get_by_id("Customer", "CUST001"))
             .execute()
             .unwrap();
         let failed: Vec<_> = report.failed_calls().map(|o| o.error().unwrap().to_string()).collect();
