@@ -239,7 +239,11 @@ impl Session {
         }
         // Until the answer is there, the server may be busy with it, and the session with the server.
         conversation.suspect = true;
-        let answer = conversation.wire.send(request);
+        let answer = if self.client.has_tokens() && !conversation.proven {
+            send_as_login(&mut conversation.wire, request)
+        } else {
+            conversation.wire.send(request)
+        };
         conversation.suspect = match &answer {
             Ok(_) => false,
             Err(error) => error.delivery() != Some(Delivery::NotSent),
@@ -418,6 +422,19 @@ fn is_login_page(answer: &Answer) -> bool {
         && answer
             .header("location")
             .is_some_and(|location| location.to_ascii_lowercase().contains("login.aspx"))
+}
+
+/// Sends a request that opens its session, as the first one with a token does: a 429 that tells of seats
+/// is one session's own matter, as at a login, and no sign to all of them to go slower.
+fn send_as_login(wire: &mut Wire, request: &Request) -> Result<Answer> {
+    let answer = wire.send(&request.clone().throttling_is_final())?;
+    if matches!(answer.status(), 429 | 503) {
+        let error = refusal::read(&answer, request);
+        if error.kind() != ErrorKind::SeatLimit && !error.is_in_doubt() {
+            return wire.send(request);
+        }
+    }
+    Ok(answer)
 }
 
 /// An error of a request that may have been applied before, its answer lost.
