@@ -311,11 +311,6 @@ impl Client {
         Ok(())
     }
 
-    /// A session that the server no longer knows: nothing is left to log out.
-    pub(super) fn forget(&self) {
-        self.seats().open -= 1;
-    }
-
     /// Signs in: fills the cookies, or sees to a token. `refused`: the renewal whose token was refused.
     pub(super) fn log_in(&self, conversation: &mut Conversation, refused: Option<u64>) -> Result<()> {
         self.check_barred()?;

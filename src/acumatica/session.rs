@@ -33,7 +33,7 @@ pub struct Session {
     current: Arc<Mutex<Current>>,
     pub(super) worker: Worker,
     scope: Scope,
-    /// A call has failed for want of a seat after all the waiting: the next one does not wait again.
+    /// A call has failed because a good login led to no session: the next one does not find out again.
     given_up: bool,
 }
 
@@ -158,8 +158,7 @@ impl Session {
         request: &mut Request,
         mut fine: impl FnMut(&Error, bool) -> bool,
     ) -> Result<Answer> {
-        let mut again = false;
-        let mut lost = false;
+        let (mut again, mut had_worked, mut lost) = (false, false, false);
         let mut unknown = 0;
         let mut served = self.client.served();
         let mut waits = self.client.seat_waits();
@@ -187,11 +186,13 @@ impl Session {
             if expired && !again {
                 // It had worked: it has expired, or somebody ended it. Or its token was refused.
                 again = true;
+                had_worked = conversation.proven;
                 self.sign_in_again(request).map_err(|error| told(error, lost))?;
                 continue;
             }
-            if again && !self.client.has_tokens() && !self.client.has_met_unknown_sessions() {
+            if is_unknown && (had_worked || self.given_up) && !self.client.has_met_unknown_sessions() {
                 // Signed in anew, and refused: that will not change by doing it once more.
+                self.given_up = true;
                 let message = format!("refused straight after a good login: {}", error.message());
                 return Err(answer.to_error(request, ErrorKind::Auth, message));
             }
@@ -231,8 +232,10 @@ impl Session {
         if let Err(error) = self.client.renew_token(conversation) {
             return Err(self.refused(request, &error));
         }
-        if !conversation.cookies.is_empty() {
-            request.set_header("Cookie", conversation.cookies.header());
+        match conversation.cookies.is_empty() {
+            false => request.set_header("Cookie", conversation.cookies.header()),
+            // A session that opens with its first request must not go out under the name of another.
+            true => request.remove_header("Cookie"),
         }
         if let Some(bearer) = &conversation.bearer {
             request.set_header("Authorization", authorization(&bearer.token));
@@ -257,14 +260,13 @@ impl Session {
     fn sign_in_again(&mut self, request: &Request) -> Result<()> {
         let seat = match &mut self.conversation {
             Some(conversation) if !conversation.suspect && !conversation.wire.is_interrupted() => {
-                self.client.log_in_again(conversation).map(|()| true)
+                let is_login = !self.client.has_tokens();
+                self.client.log_in_again(conversation).map(|()| is_login)
             }
             _ => {
                 // The old one is logged out: a request of it may still be running and would hold the
                 // new ones up.
-                if let Some(old) = self.part() {
-                    let _ = self.client.log_out(old, self.worker.time_to_close());
-                }
+                self.give_up_seat();
                 self.worker.check().and_then(|()| self.take_seat())
             }
         };
@@ -284,7 +286,7 @@ impl Session {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.drop_lost();
+                    self.give_up_seat();
                     let passes = error.is_retryable() && error.attempts() <= 1 && failures < PASSING;
                     let goes_on = error.kind() == ErrorKind::SeatLimit || passes;
                     if !goes_on || self.worker.is_stopped() {
@@ -305,18 +307,16 @@ impl Session {
         request.label(unsent(error))
     }
 
-    /// A conversation that has no session behind it any more.
-    fn drop_lost(&mut self) {
-        if self.part().is_some() {
-            self.client.forget();
+    /// Logs the session out, as far as there is one, and frees its place.
+    fn give_up_seat(&mut self) {
+        if let Some(conversation) = self.part() {
+            let _ = self.client.log_out(conversation, self.worker.time_to_close());
         }
     }
 
     /// Waits, and takes a session that another worker gave back meanwhile, or opens one. `true`: opened.
     fn wait_for_seat(&mut self, wait: Duration) -> Result<bool> {
-        if let Some(unknown) = self.part() {
-            let _ = self.client.log_out(unknown, self.worker.time_to_close());
-        }
+        self.give_up_seat();
         let mut left = wait;
         while !left.is_zero() {
             if let Some(idle) = self.client.take_idle(&self.worker) {
