@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{GRACE, assert_all_logged_out, assert_complete, builder, client, hasty, start};
 
 /// Short enough for a test that a server that hangs is given up soon.
-const PATIENT: Duration = Duration::from_millis(250);
+const PATIENT: Duration = Duration::from_secs(1);
 
 fn given_up_soon(sandbox: &Sandbox) -> Acumatica {
     builder(sandbox).request_timeout(PATIENT).build().unwrap()
@@ -55,7 +55,7 @@ fn a_read_goes_again_whatever_became_of_its_answer() {
         Fault::ExpireSession,
         Fault::Hang,
         Fault::HangAfter,
-        Fault::Trickle(Duration::from_millis(20)),
+        Fault::Trickle(Duration::from_millis(50)),
     ];
     for fault in faults {
         let sandbox = start(Sandbox::acumatica().faults(Faults::none().at(1, fault)));
@@ -96,7 +96,7 @@ fn a_plain_write_is_sent_once_unless_it_is_known_not_to_have_been_taken() {
         (Fault::Garbage, Status::InDoubt, 1, 1),
         (Fault::WrongLength(10), Status::InDoubt, 1, 1),
         (Fault::WrongLength(-10), Status::InDoubt, 1, 1),
-        (Fault::Trickle(Duration::from_millis(20)), Status::InDoubt, 1, 1),
+        (Fault::Trickle(Duration::from_millis(50)), Status::InDoubt, 1, 1),
         (Fault::Hang, Status::InDoubt, 1, 0),
         (Fault::HangAfter, Status::InDoubt, 1, 1),
         (Fault::BadGateway, Status::InDoubt, 1, 0),
@@ -393,9 +393,9 @@ fn everything(seed: u64) -> Faults {
         .rate(0.02, Fault::ExpireSession)
         .rate(0.004, Fault::ExpireAllSessions)
         .rate(0.02, Fault::Latency(Duration::from_millis(5)))
-        .rate(0.003, Fault::Trickle(Duration::from_millis(3)))
-        .rate(0.005, Fault::Hang)
-        .rate(0.005, Fault::HangAfter)
+        .rate(0.002, Fault::Trickle(Duration::from_millis(5)))
+        .rate(0.002, Fault::Hang)
+        .rate(0.002, Fault::HangAfter)
         .rate_on(Calls::Login, 0.03, Fault::ResetBefore)
         .rate_on(Calls::Login, 0.02, Fault::Unavailable(RetryAfter::None))
         .rate_on(Calls::Logout, 0.05, Fault::Html(500))
@@ -409,8 +409,7 @@ fn seeded(seed: u64) {
     const CALLS: usize = 300;
     const SESSIONS: usize = 4;
     let sandbox = start(Sandbox::acumatica().faults(everything(seed)).seed(seed).customers(CALLS));
-    let client =
-        builder(&sandbox).request_timeout(Duration::from_millis(150)).max_sessions(SESSIONS).build().unwrap();
+    let client = builder(&sandbox).request_timeout(PATIENT).max_sessions(SESSIONS).build().unwrap();
     let report = BatchCall::new(&client)
         .max_concurrent(SESSIONS)
         .calls(0..CALLS, |session, n| match n % 5 {

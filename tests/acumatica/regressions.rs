@@ -214,7 +214,7 @@ fn a_long_action_is_followed_to_its_end() {
 fn every_failure_is_an_error_of_ours() {
     let sandbox = start(Sandbox::acumatica());
     let client = builder(&sandbox)
-        .request_timeout(Duration::from_millis(200))
+        .request_timeout(Duration::from_secs(1))
         .retry(RetryPolicy::never())
         .build()
         .unwrap();
@@ -324,7 +324,7 @@ fn a_retry_repeats_neither_refusals_nor_writes_in_doubt() {
     let faults = Faults::none().at_on(Calls::Put, 2, Fault::ResetAfter).at_on(Calls::Get, 1, Fault::Hang);
     let sandbox = start(Sandbox::acumatica().faults(faults));
     let client = builder(&sandbox)
-        .request_timeout(Duration::from_millis(200))
+        .request_timeout(Duration::from_secs(1))
         .retry(RetryPolicy::never())
         .build()
         .unwrap();

@@ -418,6 +418,8 @@ fn a_401_after_signing_in_again_fails_the_call_and_not_the_session() {
     assert_eq!(error.kind(), ErrorKind::Auth);
     assert!(error.message().contains("not for you"), "{error}");
     assert_eq!((server.logins(), server.data_requests()), (2, 3));
+    assert_eq!(session.get_by_id("Customer", "BAD").unwrap_err().kind(), ErrorKind::Auth);
+    assert_eq!((server.logins(), server.data_requests()), (2, 4), "it is not found out again");
     session.get_by_id("Customer", "GOOD").unwrap();
     // The session that was given up was logged out: it may have been alive.
     drop(session);
@@ -748,6 +750,23 @@ fn an_authorization_code_is_exchanged_once() {
         .unwrap();
     assert_complete(&report);
     assert_eq!(asked(&sandbox.history(), "POST", "/connect/token"), 1);
+    drop(client);
+    assert_all_logged_out(&sandbox);
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_leaves_no_seat_behind() {
+    let sandbox = start(Sandbox::acumatica());
+    let (access, refresh) = tokens(&sandbox);
+    let client = oauth_client(&sandbox, OAuth::new(CLIENT_ID, "secret").tokens(access.as_str(), refresh));
+    let mut session = client.session().unwrap();
+    session.get_by_id("Customer", "CUST001").unwrap();
+    // The token is revoked, the session lives on (reports from the field), and nobody hands out another.
+    let revocation = format!("{}/identity/connect/revocation", sandbox.url());
+    ureq::post(revocation).send(format!("token={access}").as_bytes()).unwrap();
+    sandbox.set_faults(Faults::none().rate_on(Calls::Token, 1.0, Fault::Html(500)));
+    let _ = session.get_by_id("Customer", "CUST001").unwrap_err();
+    drop(session);
     drop(client);
     assert_all_logged_out(&sandbox);
 }
