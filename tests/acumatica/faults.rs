@@ -401,7 +401,7 @@ fn everything(seed: u64) -> Faults {
         .rate_on(Calls::Logout, 0.05, Fault::Html(500))
         .rate_on(Calls::Logout, 0.03, Fault::ResetAfter);
     // Each costs a second in which requests go one by one.
-    if seed % 8 == 0 { faults.too_many_requests(0.01, RetryAfter::None) } else { faults }
+    if seed.is_multiple_of(8) { faults.too_many_requests(0.01, RetryAfter::None) } else { faults }
 }
 
 /// 300 writes under a little of everything: the report and the history tell the same story.
