@@ -7,6 +7,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 pub mod memory;
+mod records;
 mod secret;
 
 #[cfg(feature = "acumatica")]
@@ -27,4 +28,11 @@ pub use engine::retry::{Backoff, RetryPolicy};
 pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
+pub use records::capabilities::Capabilities;
+pub use records::chunk::{Answer, Applied, Chunk};
+pub use records::operation::{Operation, OperationKind, OperationStatus, Part};
+pub use records::outcome::RecordOutcome;
+pub use records::problem::Problem;
+pub use records::record::{Record, RecordId, Reference};
+pub use records::store::RecordStore;
 pub use secret::Secret;
