@@ -1,20 +1,18 @@
 //! The client: whom to talk to, and the sessions that are open.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use super::address::Base;
 use super::auth::{Auth, Bearer, refused_login};
 use super::builder::AcumaticaBuilder;
-use super::cookies::Cookies;
 use super::inquiry::Inquiries;
 use super::query::Dialect;
 use super::session::Session;
 use crate::engine::connect::{Connect, Interrupt, Worker};
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Host, Method, Request, Wire};
+use crate::http::{Base, Cookies, Host, Method, Request, Seats, Wire};
 use crate::secret::Secret;
 
 /// How long a session may take to be logged out when nothing presses.
@@ -64,21 +62,13 @@ pub(super) struct Settings {
 /// What the clones of a client and its sessions share.
 pub(super) struct Client {
     pub(super) settings: Settings,
-    seats: Mutex<Seats>,
+    seats: Seats<Conversation, Cookies>,
     /// The version that was asked for. Held while it is asked for: the others wait for the answer.
     newest: Mutex<Option<String>>,
+    /// The endpoint's address, once it is known.
+    pub(super) endpoint: OnceLock<(String, Dialect)>,
     /// Why nobody may log in any more, once credentials were refused.
     barred: OnceLock<String>,
-}
-
-#[derive(Default)]
-struct Seats {
-    /// Sessions that nobody uses.
-    idle: Vec<Conversation>,
-    /// All sessions, used or not.
-    open: usize,
-    /// Sessions that could not be logged out in time.
-    overdue: Vec<Cookies>,
 }
 
 /// One authenticated conversation with the server.
@@ -91,7 +81,6 @@ pub(super) struct Conversation {
     pub(super) proven: bool,
     /// Whether the server may still be busy with a request of it.
     pub(super) suspect: bool,
-    idle_since: Instant,
 }
 
 impl Acumatica {
@@ -121,12 +110,9 @@ impl Acumatica {
     }
 
     pub(super) fn new(settings: Settings) -> Self {
-        Self(Arc::new(Client {
-            settings,
-            seats: Mutex::default(),
-            newest: Mutex::default(),
-            barred: OnceLock::new(),
-        }))
+        let seats = Seats::new(settings.max_sessions);
+        let (newest, endpoint, barred) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Client { settings, seats, newest, endpoint, barred }))
     }
 
     /// A session to use by hand; it goes back to the client when it is dropped.
@@ -160,7 +146,7 @@ impl Acumatica {
     /// How many sessions are open, used or not.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.0.seats().open
+        self.0.seats.open()
     }
 
     /// Logs out every session that nobody uses, and those that could not be logged out before.
@@ -190,6 +176,10 @@ impl Connect for Acumatica {
         Ok(Session::new(self.0.clone(), conversation, worker))
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.settings.max_sessions
+    }
+
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
         Some(session.interrupt())
     }
@@ -200,28 +190,24 @@ impl Connect for Acumatica {
 }
 
 impl Client {
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A new session.
     pub(super) fn open(&self, worker: &Worker) -> Result<Conversation> {
         self.check_barred()?;
         // A seat that was left behind may be the one that is wanted now.
         self.log_out_overdue(worker.time_to_close());
-        self.reserve()?;
+        self.seats.reserve()?;
         let mut conversation = Conversation {
             wire: self.settings.host.wire(worker),
             cookies: Cookies::default(),
             bearer: None,
             proven: false,
             suspect: false,
-            idle_since: Instant::now(),
         };
+        worker.on_interrupt(conversation.wire.interrupt());
         match self.log_in(&mut conversation, None) {
             Ok(()) => Ok(conversation),
             Err(error) => {
-                self.seats().open -= 1;
+                self.seats.release();
                 Err(error)
             }
         }
@@ -230,9 +216,9 @@ impl Client {
     /// A session that is open and unused, if there is one that the server has not ended.
     pub(super) fn take_idle(&self, worker: &Worker) -> Option<Conversation> {
         loop {
-            let mut conversation = self.seats().idle.pop()?;
+            let (mut conversation, idle) = self.seats.take()?;
             conversation.wire.attach(worker);
-            if conversation.idle_since.elapsed() < self.settings.idle_timeout {
+            if idle < self.settings.idle_timeout {
                 return Some(conversation);
             }
             // Too old to trust. Its seat may still count, so it is logged out all the same.
@@ -240,31 +226,18 @@ impl Client {
         }
     }
 
-    fn reserve(&self) -> Result<()> {
-        let mut seats = self.seats();
-        if let Some(most) = self.settings.max_sessions
-            && seats.open >= most
-        {
-            let message = format!("all {most} sessions that this client may open are in use");
-            return Err(Error::new(ErrorKind::SeatLimit, message).with_delivery(Delivery::NotSent));
-        }
-        seats.open += 1;
-        Ok(())
-    }
-
     /// Gives a session back: for the next to use, or to be logged out.
-    pub(super) fn give_back(&self, mut conversation: Conversation, time: Duration) -> Result<()> {
+    pub(super) fn give_back(&self, conversation: Conversation, time: Duration) -> Result<()> {
         if conversation.suspect || conversation.wire.is_interrupted() || self.barred.get().is_some() {
             return self.log_out(conversation, time);
         }
-        conversation.idle_since = Instant::now();
-        self.seats().idle.push(conversation);
+        self.seats.give_back(conversation);
         Ok(())
     }
 
     /// A session that the server no longer knows: nothing is left to log out.
     pub(super) fn forget(&self) {
-        self.seats().open -= 1;
+        self.seats.release();
     }
 
     /// Signs in: fills the cookies, or sees to a token.
@@ -316,10 +289,9 @@ impl Client {
             time,
             Some(&mut conversation.wire),
         );
-        let mut seats = self.seats();
-        seats.open -= 1;
+        self.seats.release();
         if ended.is_err() {
-            seats.overdue.push(conversation.cookies);
+            self.seats.put_off(conversation.cookies);
         }
         ended
     }
@@ -356,34 +328,20 @@ impl Client {
     }
 
     fn log_out_overdue(&self, time: Duration) {
-        let overdue = std::mem::take(&mut self.seats().overdue);
-        for cookies in overdue {
+        for cookies in self.seats.take_overdue() {
             if self.send_logout(&cookies, None, time, None).is_err() {
-                self.seats().overdue.push(cookies);
+                self.seats.put_off(cookies);
             }
         }
     }
 
     fn close_idle(&self) -> Result<()> {
-        let (idle, overdue) = {
-            let mut seats = self.seats();
-            (std::mem::take(&mut seats.idle), std::mem::take(&mut seats.overdue))
-        };
-        // At once: a server that hangs costs one time-out, not one for each session.
-        let mut results = Vec::new();
-        std::thread::scope(|scope| {
-            let idle =
-                idle.into_iter().map(|conversation| scope.spawn(|| self.log_out(conversation, LOGOUT)));
-            let mut threads: Vec<_> = idle.collect();
-            threads.extend(overdue.into_iter().map(|cookies| {
-                scope.spawn(|| {
-                    self.send_logout(&cookies, None, LOGOUT, None)
-                        .inspect_err(|_| self.seats().overdue.push(cookies))
-                })
-            }));
-            results.extend(threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))));
-        });
-        results.into_iter().collect()
+        self.seats.close(
+            |conversation| self.log_out(conversation, LOGOUT),
+            |cookies| {
+                self.send_logout(&cookies, None, LOGOUT, None).inspect_err(|_| self.seats.put_off(cookies))
+            },
+        )
     }
 
     /// The endpoint's version: as it was set, or the newest that the server has.

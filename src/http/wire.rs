@@ -165,6 +165,7 @@ impl Line {
             connect_timeout: host.config().connect_timeout,
             timeout,
             by_deadline: until < by_timeout,
+            deadline_is_over: deadline.is_some_and(|deadline| deadline <= Instant::now()),
             status,
         };
         let response = self.run(request, uri).map_err(|e| match e {
