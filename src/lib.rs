@@ -55,6 +55,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 pub mod memory;
+mod records;
 mod secret;
 
 #[cfg(feature = "acumatica")]
@@ -75,6 +76,22 @@ pub use engine::retry::{Backoff, RetryPolicy};
 pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
+pub use records::capabilities::Capabilities;
+pub use records::chunk::{Answer, Applied, Chunk};
+pub use records::executor::Executor;
+pub use records::export::Select;
+pub use records::flow::{Flow, StreamedRecord};
+pub use records::operation::{Operation, OperationKind, OperationStatus, Part};
+pub use records::outcome::RecordOutcome;
+pub use records::plan::{Plan, PlannedRequest};
+pub use records::problem::Problem;
+pub use records::record::{Record, RecordId, Reference};
+pub use records::report::{RecordEntry, RecordReport, RecordsError};
+pub use records::scope::{BatchContext, NewRecord};
+pub use records::size::BatchSize;
+pub use records::stats::{RecordStats, Totals};
+pub use records::store::RecordStore;
+pub use records::strategy::Strategy;
 pub use secret::Secret;
 
 /// The programs of the README compile and run.
