@@ -11,6 +11,8 @@ mod secret;
 
 #[cfg(feature = "acumatica")]
 pub mod acumatica;
+#[cfg(feature = "odoo")]
+pub mod odoo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
@@ -27,4 +29,6 @@ pub use engine::retry::{Backoff, RetryPolicy};
 pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
+#[cfg(feature = "odoo")]
+pub use odoo::Odoo;
 pub use secret::Secret;
