@@ -7,6 +7,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 pub mod memory;
+mod records;
 mod secret;
 
 #[cfg(feature = "acumatica")]
@@ -31,4 +32,11 @@ pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
 #[cfg(feature = "odoo")]
 pub use odoo::Odoo;
+pub use records::capabilities::Capabilities;
+pub use records::chunk::{Answer, Applied, Chunk};
+pub use records::operation::{Operation, OperationKind, OperationStatus, Part};
+pub use records::outcome::RecordOutcome;
+pub use records::problem::Problem;
+pub use records::record::{Record, RecordId, Reference};
+pub use records::store::RecordStore;
 pub use secret::Secret;

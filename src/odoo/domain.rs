@@ -91,20 +91,19 @@ impl Domain {
         let mut stack: Vec<(Node, usize)> = Vec::new();
         for term in terms.iter().rev() {
             let node = match term {
-                Value::String(operator) => {
+                Value::String(operator) if matches!(operator.as_str(), "&" | "|" | "!") => {
                     let mut operand =
                         || stack.pop().ok_or_else(|| invalid(format!("{operator:?} has too few terms")));
                     let (first, depth) = operand()?;
-                    match operator.as_str() {
-                        "!" => (negated(first), depth + 1),
-                        "&" | "|" => {
-                            let (second, other) = operand()?;
-                            let combine = if operator == "&" { and } else { or };
-                            (combine(first, second), depth.max(other) + 1)
-                        }
-                        _ => return Err(invalid(format!("unknown operator {operator:?}"))),
+                    if operator == "!" {
+                        (negated(first), depth + 1)
+                    } else {
+                        let (second, other) = operand()?;
+                        let combine = if operator == "&" { and } else { or };
+                        (combine(first, second), depth.max(other) + 1)
                     }
                 }
+                Value::String(operator) => return Err(invalid(format!("unknown operator {operator:?}"))),
                 term => (leaf(term).ok_or_else(|| invalid(format!("{term} is no condition")))?, 0),
             };
             if node.1 > DEEPEST {
