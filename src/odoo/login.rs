@@ -1,5 +1,7 @@
 //! Signing in: which protocol, and who we are, found out once for all sessions where that is possible.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use super::context::Context;
 use super::protocol::{self, JSON2_SINCE, Protocol};
 use super::refusal::Refusal;
 use super::rpc::Reply;
+use super::verbs::FieldInfo;
 use super::{json2, rpc};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Answer, Cookies, Nature, Request};
@@ -24,6 +27,8 @@ pub(super) struct Known {
     pub(super) protocol: Option<Protocol>,
     /// The major version.
     pub(super) version: Option<u64>,
+    /// The fields of models.
+    pub(super) fields: HashMap<String, Arc<BTreeMap<String, FieldInfo>>>,
     /// Of the user, by a protocol without sessions: the credentials are proven.
     uid: Option<i64>,
 }

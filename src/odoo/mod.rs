@@ -27,17 +27,20 @@
 
 mod args;
 mod builder;
+mod cells;
 mod client;
 mod command;
 mod context;
 mod decode;
 mod domain;
+mod each;
 mod find;
 mod json2;
 mod load;
 mod login;
 mod pages;
 mod protocol;
+mod records;
 mod refusal;
 mod row;
 mod rpc;
