@@ -16,6 +16,7 @@ use super::session::Session;
 use super::verbs::{FieldInfo, to_values};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::Nature;
+use crate::records::outcome::SharedError;
 
 /// What became of each record.
 pub(super) type Each = Vec<Result<()>>;
@@ -109,7 +110,7 @@ impl Session {
                 break;
             }
             let written = self.write_in(model, ids, values.clone(), context);
-            each.settle(&places, &written);
+            each.settle(&places, written);
         }
         each.finish()
     }
@@ -121,10 +122,10 @@ impl Session {
         while !sheet.rows.is_empty() && !each.is_stopped() {
             let loaded = match self.load_rows(model, &sheet.columns, sheet.rows.clone(), &context) {
                 Ok(loaded) => loaded,
-                Err(error) => return each.settle(&sheet.places, &Err(error)),
+                Err(error) => return each.settle(&sheet.places, Err(error)),
             };
             if loaded.ids().is_some() {
-                return each.settle(&sheet.places, &Ok(()));
+                return each.settle(&sheet.places, Ok(()));
             }
             let mut refused: BTreeMap<usize, Error> = BTreeMap::new();
             for message in loaded.errors() {
@@ -138,11 +139,11 @@ impl Session {
                     .with_operation("load")
                     .with_entity(model)
                     .with_delivery(Delivery::Answered);
-                return each.settle(&sheet.places, &Err(error));
+                return each.settle(&sheet.places, Err(error));
             }
             for (row, error) in refused.into_iter().rev() {
                 sheet.rows.remove(row);
-                each.settle(&[sheet.places.remove(row)], &Err(error));
+                each.settle(&[sheet.places.remove(row)], Err(error));
             }
         }
     }
@@ -203,13 +204,19 @@ fn groups<'a>(rows: &'a [(i64, Value)], places: &[usize]) -> Vec<(&'a Value, Vec
     groups
 }
 
+/// Whether an error says something about the records that were sent, and not about the user or the wire.
+pub(super) fn is_about_records(error: &Error) -> bool {
+    !error.is_in_doubt()
+        && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound | ErrorKind::Server)
+}
+
 /// Results that come in one request after the other.
 struct Pending {
     each: Vec<Option<Result<()>>>,
     applied: bool,
     /// Why nothing more is sent: an error that is not about a record.
     stopped: Option<(ErrorKind, String)>,
-    first: Option<Error>,
+    first: Option<SharedError>,
 }
 
 impl Pending {
@@ -222,24 +229,20 @@ impl Pending {
     }
 
     /// What a request did to the records at these places.
-    fn settle(&mut self, places: &[usize], result: &Result<()>) {
-        for place in places {
-            self.each[*place] = Some(match result {
-                Ok(()) => Ok(()),
-                Err(error) => Err(copy(error)),
-            });
-        }
-        match result {
-            Ok(()) => self.applied = true,
-            Err(error) => {
-                let about_records =
-                    matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound | ErrorKind::Server);
-                if !about_records {
-                    self.stopped = Some((error.kind(), error.message().to_owned()));
-                }
-                self.first.get_or_insert_with(|| copy(error));
+    fn settle(&mut self, places: &[usize], result: Result<()>) {
+        let error = match result {
+            Ok(()) => {
+                places.iter().for_each(|place| self.each[*place] = Some(Ok(())));
+                self.applied = true;
+                return;
             }
+            Err(error) => SharedError::new(error),
+        };
+        places.iter().for_each(|place| self.each[*place] = Some(Err(error.copy())));
+        if !is_about_records(error.get()) {
+            self.stopped = Some((error.get().kind(), error.get().message().to_owned()));
         }
+        self.first.get_or_insert(error);
     }
 
     /// The results; one error where it is the same for all.
@@ -249,43 +252,12 @@ impl Pending {
             && self.is_stopped()
             && let Some(error) = self.first
         {
-            return Err(error);
+            return Err(error.copy());
         }
         let not_sent = || {
             let (kind, message) = self.stopped.clone().unwrap_or((ErrorKind::Other, "not sent".into()));
             Error::new(kind, message).with_delivery(Delivery::NotSent)
         };
         Ok(self.each.into_iter().map(|result| result.unwrap_or_else(|| Err(not_sent()))).collect())
-    }
-}
-
-/// The same error for another record: errors are not cloned, because of what may be underneath.
-pub(super) fn copy(error: &Error) -> Error {
-    let mut copy = Error::new(error.kind(), error.message())
-        .with_field_errors(error.field_errors().to_vec())
-        .with_attempts(error.attempts())
-        // A doubt stays one, and nothing else becomes one.
-        .with_resendable(!error.is_in_doubt());
-    if let Some(delivery) = error.delivery() {
-        copy = copy.with_delivery(delivery);
-    }
-    if let Some(status) = error.status() {
-        copy = copy.with_status(status);
-    }
-    if let Some(name) = error.remote_name() {
-        copy = copy.with_remote_name(name);
-    }
-    if let Some(wait) = error.retry_after() {
-        copy = copy.with_retry_after(wait);
-    }
-    if let Some(operation) = error.operation() {
-        copy = copy.with_operation(operation);
-    }
-    if let Some(entity) = error.entity() {
-        copy = copy.with_entity(entity);
-    }
-    match error.record_index() {
-        Some(index) => copy.with_record_index(index),
-        None => copy,
     }
 }

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::cells;
+use super::cells::{self, Sheet};
 use super::client::Odoo;
 use super::context::Context;
 use super::domain::{Domain, field};
+use super::each::is_about_records;
 use super::find::Find;
 use super::session::Session;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::capabilities::Capabilities;
 use crate::records::chunk::{Answer, Applied, Chunk};
+use crate::records::outcome::SharedError;
 use crate::records::record::{Record, RecordId};
 use crate::records::store::RecordStore;
 
@@ -146,7 +148,7 @@ fn upsert_by_external_id(session: &mut Session, chunk: &Chunk<'_>) -> Result<Ans
     let model = chunk.model();
     let fields = session.field_types(model)?;
     let records = chunk.records().iter().map(Record::as_map).enumerate();
-    let (mut sheets, left) = cells::sheets(records, &fields);
+    let (sheets, left) = cells::sheets(records, &fields);
     if let Some(place) = left.first() {
         let message = "a list cannot be loaded with an external id: use columns such as category_id/id";
         return Err(Error::new(ErrorKind::Invalid, message)
@@ -155,40 +157,63 @@ fn upsert_by_external_id(session: &mut Session, chunk: &Chunk<'_>) -> Result<Ans
             .with_delivery(Delivery::NotSent));
     }
     let known = known_external_ids(session, chunk)?;
-    let mut answer: Vec<Result<Applied>> = (0..chunk.len()).map(|_| Ok(Applied::Withheld)).collect();
-    // Rows with other fields need a request of their own, which is for the next chunk: this is one
-    // transaction.
-    let sheet = sheets.swap_remove(0);
     let own = context(session, chunk);
-    let loaded = session.load_rows(model, &sheet.columns, sheet.rows, &own)?;
+    let mut answer: Vec<Result<Applied>> = (0..chunk.len()).map(|_| Ok(Applied::Withheld)).collect();
+    let alone = sheets.len() == 1;
+    for sheet in sheets {
+        let places = sheet.places.clone();
+        match load_sheet(session, chunk, sheet, &own, &mut answer) {
+            Ok(ids) => {
+                for (place, id) in places.iter().zip(ids) {
+                    let name = external_id(&chunk.records()[*place]);
+                    let was_there = name.is_some_and(|name| known.contains_key(&name));
+                    let id = RecordId::from(id);
+                    answer[*place] = Ok(if was_there { Applied::Matched(id) } else { Applied::Created(id) });
+                }
+            }
+            Err(error) if alone => return Err(error),
+            // Other sheets may be in already: each is a transaction of its own.
+            Err(error) => {
+                let error = SharedError::new(error);
+                places.iter().for_each(|place| answer[*place] = Err(error.copy()));
+            }
+        }
+    }
+    Ok(answer)
+}
+
+/// Loads rows with the same fields and gives their ids: none where rows are refused, whose errors are in
+/// the answer then.
+fn load_sheet(
+    session: &mut Session,
+    chunk: &Chunk<'_>,
+    sheet: Sheet,
+    own: &Context,
+    answer: &mut Answer,
+) -> Result<Vec<i64>> {
+    let model = chunk.model();
+    let Sheet { columns, rows, places } = sheet;
+    let loaded = session.load_rows(model, &columns, rows, own)?;
     if let Some(ids) = loaded.ids() {
-        if ids.len() != sheet.places.len() {
-            let message = format!("{} rows were loaded, and {} ids came back", sheet.places.len(), ids.len());
-            return Err(Error::new(ErrorKind::Protocol, message)
-                .with_entity(model)
-                .with_delivery(Delivery::MaybeSent));
+        if ids.len() == places.len() {
+            return Ok(ids.to_vec());
         }
-        for (place, id) in sheet.places.iter().zip(ids) {
-            let id = RecordId::from(*id);
-            let was_there =
-                external_id(&chunk.records()[*place]).is_some_and(|name| known.contains_key(&name));
-            answer[*place] = Ok(if was_there { Applied::Matched(id) } else { Applied::Created(id) });
-        }
-        return Ok(answer);
+        let message = format!("{} rows were loaded, and {} ids came back", places.len(), ids.len());
+        return Err(Error::new(ErrorKind::Protocol, message)
+            .with_entity(model)
+            .with_delivery(Delivery::MaybeSent));
     }
     let mut named = false;
     for message in loaded.errors() {
         // A message about no row is about all of them.
         let Some((from, to)) = message.rows else { continue };
-        for row in from..=to.min(sheet.places.len().saturating_sub(1)) {
-            if let Some(place) = sheet.places.get(row) {
-                named = true;
-                answer[*place] = Err(message.to_error(model, *place));
-            }
+        for place in places.iter().take(to.saturating_add(1)).skip(from) {
+            named = true;
+            answer[*place] = Err(message.to_error(model, *place));
         }
     }
     if named {
-        return Ok(answer);
+        return Ok(Vec::new());
     }
     let reason = loaded.errors().next().map_or("nothing was loaded, and no reason was given", |e| &e.message);
     Err(Error::new(ErrorKind::Rejected, reason)
@@ -292,12 +317,11 @@ fn write_halving(
     match session.write_rows(model, rows, context) {
         Ok(each) => each,
         Err(error) if rows.len() == 1 => vec![Err(error)],
-        Err(error) => {
-            let about_a_record =
-                matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound | ErrorKind::Server);
-            if !about_a_record {
-                return rows.iter().map(|_| Err(super::each::copy(&error))).collect();
-            }
+        Err(error) if !is_about_records(&error) => {
+            let error = SharedError::new(error);
+            rows.iter().map(|_| Err(error.copy())).collect()
+        }
+        Err(_) => {
             let (left, right) = rows.split_at(rows.len() / 2);
             let mut each = write_halving(session, model, left, context);
             each.extend(write_halving(session, model, right, context));
@@ -308,15 +332,22 @@ fn write_halving(
 
 /// The key of a record, as text to compare by; of a related record its id.
 fn key_of(record: &Map<String, Value>, keys: &[String]) -> String {
-    let value = |key: &String| match record.get(key) {
-        Some(Value::Array(pair)) if pair.len() == 2 && pair[1].is_string() => pair[0].clone(),
-        Some(Value::Null) | None => Value::Bool(false),
+    let plain = |value: &Value| match value {
+        Value::Null => Value::Bool(false),
         // 1.0 and 1 are the same key.
-        Some(Value::Number(number)) => match number.as_f64() {
-            Some(float) if number.as_i64().is_none() && float.fract() == 0.0 => json!(format!("{float}")),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => json!(format!("{float}")),
             _ => json!(number.to_string()),
         },
-        Some(value) => value.clone(),
+        value => value.clone(),
+    };
+    let value = |key: &String| match record.get(key) {
+        Some(Value::Array(pair)) if pair.len() == 2 && pair[1].is_string() => plain(&pair[0]),
+        Some(value) => plain(value),
+        None => Value::Bool(false),
     };
     Value::from(keys.iter().map(value).collect::<Vec<_>>()).to_string()
 }
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;

@@ -191,8 +191,8 @@ impl Refusal {
             "builtins.KeyError" => Some(message.trim_matches('\'')).filter(|name| is_field_name(name)),
             // Invalid field 'bogus_field' in 'res.partner'
             "builtins.ValueError" => between("Invalid field '", "'").or_else(|| {
-                // Invalid field res.partner.nof in condition (...)
-                between("Invalid field ", " in condition").map(|path| path.rsplit('.').next().unwrap_or(path))
+                // Invalid field res.partner.nof in condition (...), or `in leaf` before 18
+                between("Invalid field ", " in ").map(|path| path.rsplit('.').next().unwrap_or(path))
             }),
             // Missing required value for the field 'Name' (name).
             _ => between("Missing required value for the field", ").")
