@@ -1,17 +1,16 @@
 //! Where things are below the base address.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::key::Key;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Everything but the characters that names have.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
+
 /// One segment of a path.
 pub(super) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC)
-        .to_string()
-        .replace("%2E", ".")
-        .replace("%2D", "-")
-        .replace("%5F", "_")
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// The name of an entity, action or inquiry, as a segment; refused when it cannot be one.

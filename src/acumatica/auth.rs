@@ -73,8 +73,8 @@ pub(super) fn refused_login(answer: &Answer, request: &Request) -> Error {
 /// ```
 /// use batchcall::acumatica::OAuth;
 ///
-/// let oauth = OAuth::new("6B68F3F7@Company", "client secret").tokens("access", "refresh");
-/// assert!(!format!("{oauth:?}").contains("access\""));
+/// let oauth = OAuth::new("6B68F7F7@Company", "client-s3cret").tokens("acc3ss", "r3fresh");
+/// assert!(!format!("{oauth:?}").contains("3"), "a secret is shown");
 /// ```
 #[derive(Clone)]
 pub struct OAuth {

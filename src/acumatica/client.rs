@@ -65,6 +65,8 @@ pub(super) struct Client {
     seats: Seats<Conversation, Cookies>,
     /// The version that was asked for. Held while it is asked for: the others wait for the answer.
     newest: Mutex<Option<String>>,
+    /// The endpoint's address, once it is known.
+    pub(super) endpoint: OnceLock<(String, Dialect)>,
     /// Why nobody may log in any more, once credentials were refused.
     barred: OnceLock<String>,
 }
@@ -109,7 +111,8 @@ impl Acumatica {
 
     pub(super) fn new(settings: Settings) -> Self {
         let seats = Seats::new(settings.max_sessions);
-        Self(Arc::new(Client { settings, seats, newest: Mutex::default(), barred: OnceLock::new() }))
+        let (newest, endpoint, barred) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Client { settings, seats, newest, endpoint, barred }))
     }
 
     /// A session to use by hand; it goes back to the client when it is dropped.
@@ -173,6 +176,10 @@ impl Connect for Acumatica {
         Ok(Session::new(self.0.clone(), conversation, worker))
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.settings.max_sessions
+    }
+
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
         Some(session.interrupt())
     }
@@ -196,6 +203,7 @@ impl Client {
             proven: false,
             suspect: false,
         };
+        worker.on_interrupt(conversation.wire.interrupt());
         match self.log_in(&mut conversation, None) {
             Ok(()) => Ok(conversation),
             Err(error) => {

@@ -238,11 +238,14 @@ impl Session {
     /// The address of the endpoint: `https://host/entity/Default/24.200.001`.
     pub(super) fn endpoint(&mut self) -> Result<(String, Dialect)> {
         let client = Arc::clone(&self.client);
+        if let Some(known) = client.endpoint.get() {
+            return Ok(known.clone());
+        }
         let version = client.version(|| self.newest_version())?;
         let settings = &client.settings;
         let dialect = settings.dialect.unwrap_or_else(|| Dialect::of_version(&version));
         let path = format!("/entity/{}/{}", address::segment(&settings.endpoint), address::segment(&version));
-        Ok((settings.base.join(&path), dialect))
+        Ok(client.endpoint.get_or_init(|| (settings.base.join(&path), dialect)).clone())
     }
 
     /// A request for an entity of the endpoint; `below` is what follows the entity's name.

@@ -1,8 +1,6 @@
 //! The cookies of one session, kept by us: an agent's own jar would be shared by its clones, and a strict
 //! jar drops the `secure` sign-in cookie over plain http.
 
-use std::fmt::Write;
-
 /// The cookies that make a session.
 #[derive(Clone, Default)]
 pub(crate) struct Cookies(Vec<(String, String)>);
@@ -34,7 +32,7 @@ impl Cookies {
         let mut header = String::new();
         for (name, value) in &self.0 {
             let separator = if header.is_empty() { "" } else { "; " };
-            let _ = write!(header, "{separator}{name}={value}");
+            header.extend([separator, name, "=", value]);
         }
         header
     }

@@ -144,8 +144,13 @@ pub struct Operation {
 impl Operation {
     /// Without records; not valid yet.
     pub(crate) fn empty(kind: OperationKind, model: impl Into<String>) -> Self {
+        Self { id: Uuid::new_v4(), ..Self::nameless(kind, model) }
+    }
+
+    /// As `empty`, without an id of its own.
+    pub(crate) fn nameless(kind: OperationKind, model: impl Into<String>) -> Self {
         Self {
-            id: Uuid::new_v4(),
+            id: Uuid::nil(),
             kind,
             model: model.into(),
             records: Vec::new(),

@@ -131,7 +131,15 @@ impl SharedError {
 
     /// A copy.
     pub(crate) fn copy(&self) -> Error {
-        let from = &*self.0;
+        let copy = Self::copy_of(&self.0);
+        match std::error::Error::source(&*self.0) {
+            Some(_) => copy.with_source(SourceOf(Arc::clone(&self.0))),
+            None => copy,
+        }
+    }
+
+    /// A copy of an error, without the error underneath.
+    pub(crate) fn copy_of(from: &Error) -> Error {
         let mut error = Error::new(from.kind(), from.message())
             .with_attempts(from.attempts())
             .with_field_errors(from.field_errors().to_vec())
@@ -154,9 +162,6 @@ impl SharedError {
         }
         if let Some(entity) = from.entity() {
             error = error.with_entity(entity);
-        }
-        if std::error::Error::source(from).is_some() {
-            error = error.with_source(SourceOf(Arc::clone(&self.0)));
         }
         error
     }

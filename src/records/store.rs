@@ -1,8 +1,14 @@
 //! The seam between operations and backends.
 
+use serde::Serialize;
+
 use super::capabilities::Capabilities;
 use super::chunk::{Answer, Chunk};
+use super::executor::Executor;
+use super::operation::Operation;
 use super::record::{Record, RecordId};
+use super::report::{RecordReport, RecordsError};
+use super::scope::BatchContext;
 use crate::engine::connect::Connect;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
@@ -123,6 +129,77 @@ pub trait RecordStore: Connect {
     fn roll_back(&self, session: &mut Self::Session) -> Result<()> {
         let _ = session;
         Err(unsupported("roll_back"))
+    }
+
+    /// Collects operations in a closure, and sends them when it returns `Ok`, with the defaults of an
+    /// [`Executor`]; [`Executor::batch`] is the same with settings.
+    ///
+    /// # Errors
+    ///
+    /// The closure's error, and then nothing is sent; else as [`Executor::execute`].
+    fn batch(&self, collect: impl FnOnce(&mut BatchContext<'_, Self>) -> Result<()>) -> Result<RecordReport>
+    where
+        Self: Sized,
+    {
+        Executor::new(self).batch(collect)
+    }
+
+    /// Creates records, and tells their ids in the order of the input.
+    ///
+    /// # Errors
+    ///
+    /// The error of the first record that was not created; it owns the report, with the ids of those that
+    /// were. Input that is refused has an empty report.
+    ///
+    /// ```
+    /// use batchcall::memory::Memory;
+    /// use batchcall::{RecordId, RecordStore};
+    /// use serde_json::json;
+    ///
+    /// let store = Memory::new();
+    /// let ids = store.create_many("res.partner", [json!({"name": "a"}), json!({"name": "b"})])?;
+    /// assert_eq!(ids, [RecordId::Int(1), RecordId::Int(2)]);
+    /// assert_eq!(store.update_many("res.partner", &ids, json!({"active": false}))?, 2);
+    /// assert_eq!(store.delete_many("res.partner", &ids)?, 2);
+    /// # Ok::<(), batchcall::Error>(())
+    /// ```
+    fn create_many(&self, model: &str, records: impl Serialize) -> Result<Vec<RecordId>, RecordsError>
+    where
+        Self: Sized,
+    {
+        let report = Operation::create(model, records).and_then(|each| Executor::new(self).execute([each]));
+        report.map_err(RecordsError::refused)?.into_ids()
+    }
+
+    /// Writes the same values to all records, and tells how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_many`](Self::create_many).
+    fn update_many<I>(&self, model: &str, ids: I, values: impl Serialize) -> Result<usize, RecordsError>
+    where
+        Self: Sized,
+        I: IntoIterator,
+        I::Item: Into<RecordId>,
+    {
+        let report =
+            Operation::update(model, ids, values).and_then(|each| Executor::new(self).execute([each]));
+        Ok(report.map_err(RecordsError::refused)?.require_all()?.outcomes().len())
+    }
+
+    /// Deletes records, and tells how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_many`](Self::create_many).
+    fn delete_many<I>(&self, model: &str, ids: I) -> Result<usize, RecordsError>
+    where
+        Self: Sized,
+        I: IntoIterator,
+        I::Item: Into<RecordId>,
+    {
+        let report = Operation::delete(model, ids).and_then(|each| Executor::new(self).execute([each]));
+        Ok(report.map_err(RecordsError::refused)?.require_all()?.outcomes().len())
     }
 }
 

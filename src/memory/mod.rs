@@ -1,7 +1,7 @@
 //! An in-memory backend whose sessions do as they are told: for doc examples and for tests of programs
 //! that use this crate.
 //!
-//! It has records by key, seats, sessions that are logged in and out, and scripts that say what
+//! It has records by key, tables of rows for [operations](crate::Operation), seats, sessions that are logged in and out, and scripts that say what
 //! becomes of the next logins, requests and logouts. It counts what a server would log.
 //!
 //! ```
@@ -29,6 +29,9 @@ use std::time::Duration;
 use crossbeam_channel::{after, select};
 use serde_json::Value;
 
+mod store;
+
+use self::store::{Change, Tables};
 use crate::engine::connect::{Connect, Interrupt, Worker};
 use crate::engine::stop::Signal;
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -51,6 +54,9 @@ pub enum Step {
     Expire,
     /// It panics; nothing is applied.
     Panic,
+    /// It is applied, and the answer tells of so many records more, or fewer, than there were. Of requests
+    /// that are not about a list of records: as usual.
+    Miscount(isize),
 }
 
 /// An in-memory backend. A clone is the same one.
@@ -72,6 +78,7 @@ struct State {
     logouts: usize,
     requests: usize,
     max_open: usize,
+    tables: Tables,
 }
 
 impl State {
@@ -196,7 +203,7 @@ impl Memory {
             (state.login_script.pop_front().unwrap_or(Step::Answer), state.login_delay)
         };
         let taken = io.wait(delay).and_then(|()| match step {
-            Step::Answer | Step::Expire | Step::LoseAnswer => Ok(()),
+            Step::Answer | Step::Expire | Step::LoseAnswer | Step::Miscount(_) => Ok(()),
             Step::Delay(delay) => io.wait(delay),
             Step::Unsent => {
                 Err(Error::new(ErrorKind::Connect, "connection refused").with_delivery(Delivery::NotSent))
@@ -231,8 +238,10 @@ impl Connect for Memory {
 
     fn connect(&self, worker: &Worker) -> Result<Session> {
         let io = Io { worker: worker.clone(), interrupted: Arc::new(Signal::new()) };
+        let interrupted = Arc::clone(&io.interrupted);
+        worker.on_interrupt(Box::new(move || interrupted.raise()));
         self.log_in(&io)?;
-        Ok(Session { memory: self.clone(), io })
+        Ok(Session { memory: self.clone(), io, transaction: None })
     }
 
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
@@ -240,7 +249,8 @@ impl Connect for Memory {
         Some(Box::new(move || interrupted.raise()))
     }
 
-    fn disconnect(&self, session: Session) -> Result<()> {
+    fn disconnect(&self, mut session: Session) -> Result<()> {
+        session.undo();
         let step = self.state().logout_script.pop_front().unwrap_or(Step::Answer);
         match step {
             Step::Fail(kind) => return Err(answered(kind, "the logout was refused")),
@@ -291,6 +301,8 @@ impl Io {
 pub struct Session {
     memory: Memory,
     io: Io,
+    /// What a transaction has changed, where there is one.
+    transaction: Option<Vec<Change>>,
 }
 
 impl Session {
@@ -347,6 +359,15 @@ impl Session {
     }
 
     fn request<R>(&mut self, reads: bool, apply: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        self.request_for(reads, |state, _| apply(state))
+    }
+
+    /// As `request`, for what is applied differently in some steps.
+    fn request_for<R>(
+        &mut self,
+        reads: bool,
+        apply: impl FnOnce(&mut State, &Step) -> Result<R>,
+    ) -> Result<R> {
         // A lost answer to a read is no matter of doubt: it may be asked for again.
         let lost = |error: Error| error.with_delivery(Delivery::MaybeSent).with_resendable(reads);
         let (step, delay) = {
@@ -361,17 +382,17 @@ impl Session {
         }
         self.memory.state().requests += 1;
         self.io.wait(delay).map_err(lost)?;
-        match step {
-            Step::Delay(more) => self.io.wait(more).map_err(lost)?,
-            Step::Fail(kind) => return Err(answered(kind, "the script of the requests says so")),
+        match &step {
+            Step::Delay(more) => self.io.wait(*more).map_err(lost)?,
+            Step::Fail(kind) => return Err(answered(*kind, "the script of the requests says so")),
             Step::Expire => self.log_in_again()?,
             Step::LoseAnswer => {
-                apply(&mut self.memory.state())?;
+                apply(&mut self.memory.state(), &step)?;
                 return Err(lost(Error::new(ErrorKind::Connect, "the connection broke")));
             }
-            Step::Answer | Step::Unsent | Step::Panic => {}
+            Step::Answer | Step::Unsent | Step::Panic | Step::Miscount(_) => {}
         }
-        apply(&mut self.memory.state())
+        apply(&mut self.memory.state(), &step)
     }
 
     fn log_in_again(&mut self) -> Result<()> {

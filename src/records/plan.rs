@@ -1,0 +1,236 @@
+//! What will be sent, before anything is: validation, stages, chunks.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::capabilities::Capabilities;
+use super::cut::take;
+use super::load::{bytes_around, bytes_of};
+use super::operation::{Operation, OperationKind};
+use super::problem::{Problem, refuse};
+use super::record::{RecordId, Reference};
+use super::schedule::{Sizes, limits};
+use super::slots::Slots;
+use super::strategy::Strategy;
+use super::waves::{Directory, Stage, order};
+use crate::error::Result;
+
+/// What will be sent: every request, in the order in which they can go out.
+///
+/// ```
+/// use batchcall::memory::Memory;
+/// use batchcall::{Executor, Operation};
+/// use serde_json::json;
+///
+/// let memory = Memory::new();
+/// let rows: Vec<_> = (0..250).map(|n| json!({"name": n})).collect();
+/// let operations = [
+///     Operation::delete("res.partner", [4, 5])?,
+///     Operation::create("res.partner", rows)?.priority(10),
+/// ];
+/// let plan = Executor::new(&memory).plan(&operations)?;
+/// assert_eq!(plan.requests(), 4);
+/// assert_eq!(plan.steps()[0].records, 100);
+/// assert_eq!(memory.requests(), 0);
+/// println!("{plan}");
+/// # Ok::<(), batchcall::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    steps: Vec<PlannedRequest>,
+    records: usize,
+    reads: usize,
+    is_estimate: bool,
+}
+
+/// One request of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedRequest {
+    /// Which operation it is a part of, from 0.
+    pub operation: usize,
+    /// What it does.
+    pub kind: OperationKind,
+    /// The model, entity or table.
+    pub model: String,
+    /// The priority: those of a lower one wait for it.
+    pub priority: i32,
+    /// The wave within the priority, from 0: a higher one waits for it.
+    pub wave: usize,
+    /// The place of its first record in the operation.
+    pub first: usize,
+    /// The number of records.
+    pub records: usize,
+    /// About how many bytes it has, as JSON.
+    pub bytes: usize,
+}
+
+impl Plan {
+    /// The requests.
+    #[must_use]
+    pub fn steps(&self) -> &[PlannedRequest] {
+        &self.steps
+    }
+
+    /// How many requests there will be when the store refuses nothing, reads for a
+    /// [rollback](crate::Executor::rollback_on_error) included.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.steps.len() + self.reads
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Whether chunks may turn out larger or smaller, because their size follows the server's answers.
+    #[must_use]
+    pub fn is_estimate(&self) -> bool {
+        self.is_estimate
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = if self.is_estimate { "about " } else { "" };
+        write!(f, "{} records in {about}{} requests", self.records, self.requests())?;
+        for step in &self.steps {
+            let PlannedRequest { operation, kind, model, priority, wave, first, records, bytes } = step;
+            let last = first + records - 1;
+            write!(f, "\n  priority {priority}, wave {wave}: operation {operation}, {kind} {model}, ")?;
+            write!(f, "{records} records from {first} to {last}, {bytes} bytes")?;
+        }
+        Ok(())
+    }
+}
+
+/// How operations are to be sent, as far as it decides on requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    pub(crate) strategy: Strategy,
+    /// Reads before updates.
+    pub(crate) remember: bool,
+}
+
+/// Operations that were found to be good, in their stages.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) directory: Directory,
+    pub(crate) stages: Vec<Vec<Stage>>,
+    /// For each operation, whether it goes out as a whole.
+    pub(crate) whole: Vec<bool>,
+}
+
+/// Looks at everything, and refuses it with everything that is wrong.
+pub(crate) fn prepare(
+    operations: &[Operation],
+    groups: &[Range<usize>],
+    strategy: Strategy,
+    capabilities: &Capabilities,
+    mut problems: Vec<Problem>,
+) -> Result<Prepared> {
+    let mut whole = Vec::with_capacity(operations.len());
+    for (index, operation) in operations.iter().enumerate() {
+        let mut own = operation.problems();
+        let fits = fits_store(operation, capabilities, &mut own);
+        if strategy == Strategy::SingleQuery && !fits {
+            own.push(Problem::new("the store does not take the whole operation in a single query"));
+        }
+        problems.extend(own.into_iter().map(|problem| problem.operation(index)));
+        whole.push(match strategy {
+            Strategy::SingleQuery => true,
+            Strategy::Optimistic => fits,
+            _ => false,
+        });
+    }
+    let directory = Directory::new(operations);
+    let mut ids = std::collections::HashMap::new();
+    for (index, operation) in operations.iter().enumerate() {
+        if let Some(first) = ids.insert(operation.id, index) {
+            problems.push(Problem::new(format!("it has the id of operation {first}")).operation(index));
+        }
+    }
+    let stages = groups.iter().map(|group| order(operations, group, &directory, &mut problems)).collect();
+    problems.sort_by_key(|problem| (problem.operation, problem.record));
+    refuse(&problems)?;
+    Ok(Prepared { directory, stages, whole })
+}
+
+/// Finds what the store cannot do; tells whether the whole operation goes in one request.
+fn fits_store(operation: &Operation, capabilities: &Capabilities, problems: &mut Vec<Problem>) -> bool {
+    if !capabilities.has(operation.kind) {
+        problems.push(Problem::new(format!("the store has no {}", operation.kind)));
+    }
+    if !capabilities.has_text_ids() {
+        for (place, id) in operation.ids.iter().enumerate() {
+            if let RecordId::Text(text) = id {
+                let message = format!("the store's ids are whole numbers, not text such as {text:?}");
+                problems.push(Problem::of_record(place, message).field("id"));
+            }
+        }
+    }
+    if !capabilities.has_references() {
+        for (place, record) in operation.records.iter().enumerate() {
+            let mut refers = false;
+            record.as_map().values().for_each(|value| Reference::each_in(value, &mut |_| refers = true));
+            if refers {
+                problems.push(Problem::of_record(place, "the store cannot resolve references"));
+            }
+        }
+    }
+    let mut fits = capabilities.record_limit().is_none_or(|most| operation.len() <= most);
+    if let Some(most) = capabilities.byte_limit() {
+        let around = bytes_around(operation);
+        let mut all = around;
+        for place in 0..operation.len() {
+            let record = bytes_of(operation, place);
+            all += record;
+            if around + record > most {
+                let message = format!("it has {record} bytes, and the store takes {most} in a request");
+                problems.push(Problem::of_record(place, message));
+            }
+        }
+        fits &= all <= most;
+    }
+    fits
+}
+
+/// Every request of operations in their stages.
+pub(crate) fn plan(
+    operations: &[Operation],
+    prepared: &Prepared,
+    sizes: &Sizes,
+    capabilities: &Capabilities,
+    cut: Cut,
+) -> Plan {
+    let slots = Slots::new(operations);
+    let mut steps = Vec::new();
+    let mut reads = 0;
+    for stage in prepared.stages.iter().flatten() {
+        for share in &stage.shares {
+            let operation = &operations[share.operation];
+            let limits = limits(sizes, capabilities, prepared.whole[share.operation]);
+            let mut at = 0;
+            while at < share.places.len() {
+                let places = take(operation, share, &mut at, &slots, &limits);
+                let bytes = places.iter().map(|&place| bytes_of(operation, place)).sum::<usize>();
+                let updates = matches!(operation.kind, OperationKind::Update | OperationKind::UpdateEach);
+                reads += usize::from(cut.remember && updates);
+                steps.push(PlannedRequest {
+                    operation: share.operation,
+                    kind: operation.kind,
+                    model: operation.model.clone(),
+                    priority: stage.priority,
+                    wave: stage.wave,
+                    first: places[0],
+                    records: places.len(),
+                    bytes: bytes_around(operation) + bytes,
+                });
+            }
+        }
+    }
+    let is_estimate = matches!(sizes, Sizes::Auto(_)) && cut.strategy != Strategy::SingleQuery;
+    Plan { steps, records: slots.len(), reads, is_estimate }
+}
