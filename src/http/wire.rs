@@ -41,6 +41,11 @@ impl Wire {
         self.worker = worker.clone();
     }
 
+    /// The worker it lives on.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Sends a request as often as that is safe and useful, and gives the last answer.
     ///
     /// # Errors
