@@ -44,7 +44,7 @@ pub(super) fn create(tx: &mut Transaction<'_>, model: ModelId, values: &Values) 
     }
     presets(tx, model, &mut row, values)?;
     if model == USERS {
-        partner_of(tx, &mut row, of_partner)?;
+        partner_of(tx, &mut row, &of_partner)?;
     }
     check_row(tx, model, &row, None)?;
     if model == PARTNER
@@ -102,12 +102,12 @@ pub(super) fn pointed(tx: &Transaction<'_>, field: &Field, cell: Cell) -> Result
 }
 
 /// A user is a partner too: the one that was given, or a new one.
-fn partner_of(tx: &mut Transaction<'_>, row: &mut Row, values: Values) -> Result<()> {
+fn partner_of(tx: &mut Transaction<'_>, row: &mut Row, values: &Values) -> Result<()> {
     let number = MODELS[USERS].number("partner_id");
     match row.get(number).as_int() {
-        Some(partner) if values.is_empty() => drop(tx.touch(PARTNER, partner)),
-        Some(partner) => super::write::write(tx, PARTNER, &[partner], &values)?,
-        None => row.set(number, Cell::Int(create(tx, PARTNER, &values)?)),
+        Some(partner) if values.is_empty() => tx.touch(PARTNER, partner)?,
+        Some(partner) => super::write::write(tx, PARTNER, &[partner], values)?,
+        None => row.set(number, Cell::Int(create(tx, PARTNER, values)?)),
     }
     Ok(())
 }

@@ -48,11 +48,8 @@ impl Site {
         path: &[String],
     ) -> Result<Result<Value>, Response> {
         let head = &request.head;
-        let (model, method) = match (head.method.as_str(), path) {
-            ("POST", [model, method]) => (model, method),
-            _ => {
-                return Ok(Err(Trouble::http(404, "Did you mean POST /json/2/<model>/<method>?")));
-            }
+        let ("POST", [model, method]) = (head.method.as_str(), path) else {
+            return Ok(Err(Trouble::http(404, "Did you mean POST /json/2/<model>/<method>?")));
         };
         let kind = head.header("content-type").unwrap_or_default();
         if kind.split(';').next().unwrap_or_default().trim() != "application/json" {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::cell::Cell;
 use super::environment::Environment;
 use super::models::{MODELS, USERS};
-use super::python::{is_true, quoted};
+use super::python::quoted;
 use super::schema::{Column, Kind, ModelId};
 use super::store::{Row, Store};
 use super::trouble::{Result, Trouble};
@@ -41,7 +41,7 @@ impl Reading {
             };
             names.iter().map(find).collect::<Result<_>>()?
         };
-        Ok(Self { model, columns, with_names: load.is_none_or(is_true) })
+        Ok(Self { model, columns, with_names: load.is_none_or(|load| load == "_classic_read") })
     }
 
     /// All fields, as tests see them.

@@ -39,6 +39,7 @@ enum Address {
     CallKw(Option<String>),
     VersionInfo,
     Databases,
+    Health,
     Version,
     /// What follows `/json/2/`.
     Json2(Vec<String>),
@@ -82,6 +83,7 @@ impl Site {
             }
             ["web", "webclient", "version_info"] => Address::VersionInfo,
             ["web", "database", "list"] => Address::Databases,
+            ["web", "health"] => Address::Health,
             ["web" | "json", "version"] if has_json2 => Address::Version,
             ["json", "2", rest @ ..] if has_json2 => {
                 Address::Json2(rest.iter().map(|segment| (*segment).to_owned()).collect())
@@ -157,6 +159,7 @@ impl server::Site for Site {
             | Address::SessionCheck
             | Address::VersionInfo
             | Address::Databases
+            | Address::Health
             | Address::Version
             | Address::Doc(_)
             | Address::Unknown => Calls::Description,
@@ -173,6 +176,7 @@ impl server::Site for Site {
             Address::CallKw(_) => self.call_kw(request, exchange),
             Address::VersionInfo => self.version_info(request),
             Address::Databases => self.databases(request),
+            Address::Health => Response::json(200, &serde_json::json!({"status": "pass"})),
             Address::Version => self.json_version(),
             Address::Json2(path) => self.json2(request, exchange, &path),
             Address::Doc(name) => self.doc(&request.head, &name),
