@@ -62,6 +62,7 @@ impl Answer {
     }
 
     /// The body itself, such as a file.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo's files come in JSON"))]
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
     }

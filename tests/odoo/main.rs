@@ -3,6 +3,7 @@
 
 mod logins;
 mod lost;
+mod records;
 mod script;
 mod traps;
 mod wires;
