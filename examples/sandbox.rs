@@ -1,10 +1,12 @@
-//! Serves a stand-in Acumatica on loopback, for any client, until Ctrl-C or the end of standard input.
+//! Serves a stand-in Acumatica or Odoo on loopback, for any client, until Ctrl-C or the end of standard input.
 //!
 //! ```sh
 //! cargo run --example sandbox --all-features -- --port 8088 --seats 3
+//! cargo run --example sandbox --all-features -- --odoo 19 --port 8069
 //! ```
 //!
-//! Sign in as `admin` with the password `admin`, tenant `Company`, endpoint `Default` `24.200.001`.
+//! Sign in as `admin` with the password `admin`: Acumatica's tenant is `Company`, its endpoint `Default`
+//! `24.200.001`; Odoo's database is `odoo`, and its API keys are printed at the start.
 #![allow(clippy::print_stdout, reason = "a program talks to its user")]
 
 use std::io::Read;
@@ -13,31 +15,48 @@ use std::time::Duration;
 
 use batchcall::Error;
 use batchcall::sandbox::{
-    AcumaticaSandbox, Calls, Fault, Faults, MissingRecord, RetryAfter, Sandbox, SeatRefusal,
+    AcumaticaSandbox, Calls, Fault, Faults, MissingRecord, OdooSandbox, RetryAfter, Sandbox, SeatRefusal,
 };
 use lexopt::prelude::*;
 
 const HELP: &str = "\
-A stand-in Acumatica on loopback.
+A stand-in Acumatica or Odoo on loopback.
 
-Server:
+Both:
   --port N               port to listen on (8088; 0 for a free one)
-  --base-path PATH       path of the instance, such as /Inst
   --seed N               seed of the faults (0)
   --user NAME:PASSWORD   one more user (admin:admin is there)
+  --no-request-log       do not keep requests in memory
+  --latency MS           work on each request
+  --keep-alive SECONDS   a silent connection is closed (Odoo: else each is closed after its answer)
+  --idle SECONDS         a session lives this long without a request (600; Odoo: 7 days)
+
+Odoo, --odoo first:
+  --odoo VERSION         17 or 19 instead of an Acumatica
+  --database NAME        the database (odoo)
+  --other-database NAME  one more database, so that JSON-2 needs X-Odoo-Database
+  --limited N:P          one more user, who may only read (demo:demo is there)
+  --api-key USER:KEY     the API key of a user (random)
+  --partners N           partners at the start (0)
+  --row-cost MS          work on each row that is written, such as 0.3
+  --workers N            calls served at once (no limit)
+  --max-body BYTES       a longer body gets 413 (134217728)
+  --cooldown SECONDS     the pause after ten wrong passwords (60)
+  --retry-pause MS       the pause before the server tries a conflict again (1000)
+  --serialization P      with this probability a request meets a concurrent update
+  --killed P             with this probability the worker is killed, after 1 s; nothing applied
+
+Acumatica:
+  --base-path PATH       path of the instance, such as /Inst
   --view-only N:P        one more user, whose writes are ignored with 200
   --tenant NAME          name of the tenant (Company)
   --customers N          customers at the start (100)
   --forbid ENTITY        this entity answers 403
   --missing-500          a missing record is HTTP 500 instead of 404
-  --no-request-log       do not keep requests in memory
 
-Limits:
+Acumatica's limits:
   --seats N              sessions at once (no limit)
   --seat-refusal HOW     429 | 500 | 302 | 401
-  --latency MS           work on each request
-  --keep-alive SECONDS   a silent connection is closed
-  --idle SECONDS         a session lives this long without a request (600)
   --expire-after N       a session ends after N data requests
   --per-minute N         licence: requests a minute
   --minute SECONDS       how long that minute lasts (60)
@@ -69,12 +88,20 @@ Faults, each with a probability from 0 to 1, on data requests:
   --hang-after P         applied, no answer
   --outage EVERY:LENGTH  of each EVERY data requests the first LENGTH get 503
   --lose-put N           the N-th PUT is applied and its answer lost
+  --lose-create N        Odoo: the N-th create is applied and its answer lost
+  --lose-load N          Odoo: the N-th load is applied and its answer lost
   --logout-fails         sign-out answers 500
   --logout-hangs         sign-out does not answer
 ";
 
 /// Makes a fault; those of 429 and 503 say when to come back.
 type MakeFault = fn(RetryAfter) -> Fault;
+
+/// One of the two servers, while it is configured.
+enum Server {
+    Acumatica(AcumaticaSandbox),
+    Odoo(OdooSandbox),
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -87,7 +114,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Error> {
-    let mut server = Sandbox::acumatica();
+    let mut server = Server::Acumatica(Sandbox::acumatica());
     let mut faults = Faults::none();
     let mut retry_after = RetryAfter::None;
     let mut on: Vec<String> = Vec::new();
@@ -125,8 +152,13 @@ fn run() -> Result<(), Error> {
                     faults.burst(number(&every)?, number(&length)?, Fault::Unavailable(RetryAfter::None));
                 continue;
             }
-            "lose-put" => {
-                faults = faults.at_on(Calls::Put, value(&mut args)?, Fault::ResetAfter);
+            "lose-put" | "lose-create" | "lose-load" => {
+                let calls = match name.as_str() {
+                    "lose-put" => Calls::Put,
+                    "lose-create" => Calls::Create,
+                    _ => Calls::Load,
+                };
+                faults = faults.at_on(calls, value(&mut args)?, Fault::ResetAfter);
                 continue;
             }
             "logout-fails" => {
@@ -137,7 +169,11 @@ fn run() -> Result<(), Error> {
                 faults = faults.rate_on(Calls::Logout, 1.0, Fault::Hang);
                 continue;
             }
-            _ => configure(server, &name, &mut args, &mut on)?,
+            "odoo" => Server::Odoo(Sandbox::odoo(value(&mut args)?)),
+            _ => match server {
+                Server::Acumatica(server) => Server::Acumatica(configure(server, &name, &mut args, &mut on)?),
+                Server::Odoo(server) => Server::Odoo(configure_odoo(server, &name, &mut args, &mut on)?),
+            },
         };
     }
     for (probability, fault) in rates {
@@ -145,11 +181,27 @@ fn run() -> Result<(), Error> {
     }
 
     let described = faults.to_string();
-    let sandbox = server.port(port).faults(faults).start()?;
-    println!("Acumatica stand-in at {}", sandbox.url());
-    println!(
-        "user admin, password admin, endpoint Default 24.200.001, tenant Company unless --tenant names another"
-    );
+    let sandbox = match server {
+        Server::Acumatica(server) => {
+            let sandbox = server.port(port).faults(faults).start()?;
+            println!("Acumatica stand-in at {}", sandbox.url());
+            println!(
+                "user admin, password admin, endpoint Default 24.200.001, tenant Company unless --tenant names another"
+            );
+            sandbox
+        }
+        Server::Odoo(server) => {
+            let sandbox = server.port(port).faults(faults).start()?;
+            println!("Odoo stand-in at {}", sandbox.url());
+            println!(
+                "database odoo unless --database names another; admin:admin, and demo:demo who may only read"
+            );
+            for login in ["admin", "demo"] {
+                println!("API key of {login}: {}", sandbox.api_key(login).unwrap_or_default());
+            }
+            sandbox
+        }
+    };
     println!("limits: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
     println!("faults: {described}");
     println!("Ctrl-C or the end of standard input stops it.");
@@ -235,6 +287,47 @@ fn configure(
     Ok(configured)
 }
 
+fn configure_odoo(
+    server: OdooSandbox,
+    name: &str,
+    args: &mut lexopt::Parser,
+    on: &mut Vec<String>,
+) -> Result<OdooSandbox, Error> {
+    if name == "no-request-log" {
+        on.push(name.to_owned());
+        return Ok(server.record_requests(false));
+    }
+    let text: String = value(args)?;
+    if matches!(name, "user" | "limited" | "api-key") {
+        let (user, secret) = pair(&text)?;
+        // The secret is not for the screen.
+        on.push(format!("{name} {user}"));
+        return Ok(match name {
+            "user" => server.user(user, secret),
+            "limited" => server.limited_user(user, secret),
+            _ => server.api_key(user, secret),
+        });
+    }
+    let configured = match name {
+        "seed" => server.seed(number(&text)?),
+        "database" => server.database(&text),
+        "other-database" => server.other_database(&text),
+        "partners" => server.partners(number(&text)?),
+        "latency" => server.latency(milliseconds(&text)?),
+        "row-cost" => server.row_cost(milliseconds(&text)?),
+        "workers" => server.workers(number(&text)?),
+        "keep-alive" => server.keep_alive(seconds(&text)?),
+        "idle" => server.session_idle(seconds(&text)?),
+        "max-body" => server.max_body(number(&text)?),
+        "cooldown" => server.cooldown(seconds(&text)?),
+        "retry-pause" => server.retry_pause(milliseconds(&text)?),
+        "serialization" => server.serialization_failures(number(&text)?),
+        _ => return Err(Error::other(format!("unknown flag --{name} for an Odoo; see --help"))),
+    };
+    on.push(format!("{name} {text}"));
+    Ok(configured)
+}
+
 /// The fault of a flag that takes a probability.
 fn rate(name: &str) -> Option<MakeFault> {
     Some(match name {
@@ -256,6 +349,7 @@ fn rate(name: &str) -> Option<MakeFault> {
         "expire" => |_| Fault::ExpireSession,
         "slow" => |_| Fault::Latency(Duration::from_secs(1)),
         "hang" => |_| Fault::Hang,
+        "killed" => |_| Fault::Killed(Duration::from_secs(1)),
         "hang-after" => |_| Fault::HangAfter,
         _ => return None,
     })
@@ -290,6 +384,10 @@ where
 
 fn seconds(text: &str) -> Result<Duration, Error> {
     Duration::try_from_secs_f64(number(text)?).map_err(Error::other)
+}
+
+fn milliseconds(text: &str) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(number::<f64>(text)? / 1000.0).map_err(Error::other)
 }
 
 fn pair(text: &str) -> Result<(String, String), Error> {

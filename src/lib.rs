@@ -60,6 +60,8 @@ mod secret;
 
 #[cfg(feature = "acumatica")]
 pub mod acumatica;
+#[cfg(feature = "odoo")]
+pub mod odoo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
@@ -76,6 +78,8 @@ pub use engine::retry::{Backoff, RetryPolicy};
 pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
+#[cfg(feature = "odoo")]
+pub use odoo::Odoo;
 pub use records::capabilities::Capabilities;
 pub use records::chunk::{Answer, Applied, Chunk};
 pub use records::executor::Executor;

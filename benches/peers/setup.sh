@@ -1,9 +1,12 @@
 #!/bin/sh
-# Makes the virtual environment in which the peers run: the Python client whose users we want, in the
-# version that the comparison names.
+# Makes the virtual environment in which the peers run: the Python clients whose users we want, in the
+# versions that the comparisons name. zenoo-rpc asks for HTTP/2 and does not ask for h2.
 set -eu
 cd "$(dirname "$0")"
 venv="${1:-.venv}"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check "easy_acumatica==0.6.1"
-"$venv/bin/python" -c 'from importlib.metadata import version; print("easy_acumatica", version("easy_acumatica"))'
+"$venv/bin/pip" install --quiet --disable-pip-version-check "easy_acumatica==0.6.1" \
+    "zenoo-rpc==0.2.3" "h2>=4" "odoorpc==0.10.1" "odoo-client-lib==2.0.1"
+"$venv/bin/python" -c 'from importlib.metadata import version
+for peer in ("easy_acumatica", "zenoo-rpc", "odoorpc", "odoo-client-lib"):
+    print(peer, version(peer))'

@@ -40,6 +40,12 @@ impl Answer {
         self.after_loss
     }
 
+    /// How often the request was sent.
+    #[cfg_attr(not(feature = "odoo"), allow(dead_code, reason = "a session that tries again adds them up"))]
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// The first header of that name, where it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -56,6 +62,7 @@ impl Answer {
     }
 
     /// The body itself, such as a file.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo's files come in JSON"))]
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
     }

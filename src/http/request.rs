@@ -104,23 +104,27 @@ impl Request {
     }
 
     /// Sets a header that differs from one sending to the next, such as the session's cookies.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo makes a request anew"))]
     pub(crate) fn set_header(&mut self, name: &'static str, value: String) {
         self.headers.retain(|(known, _)| known != name);
         self.headers.push((Cow::Borrowed(name), value));
     }
 
     /// Removes a header that the last sending had and the next one has not.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo makes a request anew"))]
     pub(crate) fn remove_header(&mut self, name: &str) {
         self.headers.retain(|(known, _)| known != name);
     }
 
     /// The entity that errors name.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "of follow-up requests"))]
     pub(crate) fn entity_label(&self) -> Option<&str> {
         self.entity.as_deref()
     }
 
     /// Hands a 429 or 503 back at once and closes no gate: for a login, where it tells of seats and not
     /// of too many requests.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo has no seats"))]
     pub(crate) fn throttling_is_final(mut self) -> Self {
         self.throttling_is_final = true;
         self

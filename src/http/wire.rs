@@ -42,6 +42,7 @@ impl Wire {
     }
 
     /// The worker it lives on.
+    #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo's sessions keep their own"))]
     pub(crate) fn worker(&self) -> &Worker {
         &self.worker
     }

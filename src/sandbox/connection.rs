@@ -13,7 +13,6 @@ use super::server::{Exchange, Shared, reset};
 use super::stop::Stop;
 
 const LONGEST_HEAD: usize = 64 * 1024;
-const LONGEST_BODY: usize = 64 * 1024 * 1024;
 
 /// A client's connection.
 pub(crate) struct Connection<'a> {
@@ -58,7 +57,11 @@ impl<'a> Connection<'a> {
         let Some(head) = self.read_head()? else { return Ok(Next::Close) };
         let arrived = self.shared.recorder.elapsed();
         let number = self.shared.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let class = self.shared.site.class(&head);
+        let wanted = self.shared.site.peek().min(head.content_length().unwrap_or(0));
+        if wanted > 0 && !head.expects_continue() {
+            self.fill(wanted)?;
+        }
+        let class = self.shared.site.class(&head, &self.buffer[self.start..]);
         let plan = Arc::clone(&self.shared.faults.read().unwrap_or_else(|e| e.into_inner()));
         let fault = plan.strike(class);
         let event = RequestEvent {
@@ -83,11 +86,13 @@ impl<'a> Connection<'a> {
         let Some(body) = self.read_body(&head)? else {
             self.shared.recorder.request(RequestEvent { status: Some(413), ..event });
             self.write(Response::html(413, "Payload Too Large"), None)?;
+            self.discard(head.content_length().unwrap_or(0))?;
             return Ok(Next::Close);
         };
-        let close = head.wants_close();
+        let close = head.wants_close() || self.shared.manner.closes;
         let request = Request { head, body };
-        let mut exchange = Exchange { number, under_way: self.shared.recorder.under_way(), stop: self.stop };
+        let mut exchange =
+            Exchange { number, under_way: self.shared.recorder.under_way(), stop: self.stop, fault };
         let response = self.answer(&request, &mut exchange, fault);
         // A killed server does not answer.
         let response = response.filter(|_| !self.stop.is_stopped());
@@ -122,6 +127,10 @@ impl<'a> Connection<'a> {
             Some(Fault::Latency(time)) => drop(self.stop.sleep(time)),
             Some(Fault::ExpireSession) => self.shared.site.expire_session_of(&request.head),
             Some(Fault::ExpireAllSessions) => self.shared.site.expire_sessions(),
+            Some(Fault::Killed(after)) => {
+                self.stop.sleep(after);
+                return None;
+            }
             Some(fault) if fault.prevents() => return refusal(fault),
             _ => {}
         }
@@ -139,7 +148,7 @@ impl<'a> Connection<'a> {
             return self.write_huge(length);
         }
         let off_by = if let Some(Fault::WrongLength(by)) = fault { by } else { 0 };
-        let (bytes, head) = response.into_bytes(off_by, false);
+        let (bytes, head) = response.into_bytes(&self.shared.manner, off_by, false);
         match fault {
             Some(Fault::Truncate) => {
                 self.stream.write_all(&bytes[..head + (bytes.len() - head) / 2])?;
@@ -229,7 +238,8 @@ impl<'a> Connection<'a> {
                     }
                     Ok(httparse::Status::Partial) => {}
                     Err(_) => {
-                        let (bytes, _) = Response::html(400, "Bad Request").into_bytes(0, true);
+                        let (bytes, _) =
+                            Response::html(400, "Bad Request").into_bytes(&self.shared.manner, 0, true);
                         self.stream.write_all(&bytes)?;
                         return Ok(None);
                     }
@@ -243,14 +253,14 @@ impl<'a> Connection<'a> {
 
     /// Reads a body; `None` when it is too long.
     fn read_body(&mut self, head: &Head) -> io::Result<Option<Vec<u8>>> {
-        if head.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+        if head.expects_continue() {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         if head.is_chunked() {
             return self.read_chunks();
         }
         let length = head.content_length().unwrap_or(0);
-        if length > LONGEST_BODY {
+        if length > self.shared.longest_body {
             return Ok(None);
         }
         self.fill(length)?;
@@ -268,7 +278,7 @@ impl<'a> Connection<'a> {
                 }
             };
             let Ok(length) = usize::try_from(length) else { return Ok(None) };
-            if body.len() + length > LONGEST_BODY {
+            if body.len() + length > self.shared.longest_body {
                 return Ok(None);
             }
             self.start += skip;
@@ -280,6 +290,23 @@ impl<'a> Connection<'a> {
                 return Ok(Some(body));
             }
         }
+    }
+
+    /// Reads what nobody wants, as a proxy does for a while: a close with unread bytes is a reset, and the
+    /// client would not see the refusal.
+    fn discard(&mut self, length: usize) -> io::Result<()> {
+        let mut left = length.saturating_sub(self.buffer.len() - self.start);
+        self.buffer.clear();
+        self.start = 0;
+        while left > 0 {
+            let read = self.read_more()?;
+            if read == 0 {
+                break;
+            }
+            left = left.saturating_sub(read);
+            self.buffer.clear();
+        }
+        Ok(())
     }
 
     /// Reads until this many bytes are at hand.

@@ -54,14 +54,21 @@ pub enum Fault {
     GatewayTimeout,
     /// This status with an HTML page, as a proxy or IIS answers. Not applied.
     Html(u16),
-    /// The session of the request ends, then the request is served: it gets 401. Not applied.
+    /// The session of the request ends, then the request is served: it gets 401, Odoo's error 100. Not applied.
     ExpireSession,
-    /// All sessions end, then the request is served: it gets 401. Not applied.
+    /// All sessions end, then the request is served: it gets 401, Odoo's error 100. Not applied.
     ExpireAllSessions,
     /// No answer until the client gives up. Not applied.
     Hang,
     /// Applied, then no answer until the client gives up.
     HangAfter,
+    /// The server works this long, then its worker is killed, as Odoo's is after 120 s: the connection is
+    /// reset. Not applied.
+    Killed(Duration),
+    /// Odoo: the transaction meets a concurrent update this many times. Where that is less than five the
+    /// server tries again by itself, after a while; otherwise the call fails. `load` never tries again and
+    /// answers with a message. Applied if it is tried again, otherwise not.
+    SerializationFailure(u32),
 }
 
 impl Fault {
@@ -77,6 +84,7 @@ impl Fault {
                 | Self::BadGateway
                 | Self::Html(_)
                 | Self::Hang
+                | Self::Killed(_)
         )
     }
 }
@@ -105,7 +113,8 @@ pub enum Calls {
     Get,
     /// Data requests with PUT.
     Put,
-    /// Data requests with POST, which are actions.
+    /// Data requests with POST: actions of Acumatica, and those methods of Odoo that are neither of the
+    /// below.
     Post,
     /// Data requests with PATCH.
     Patch,
@@ -117,12 +126,35 @@ pub enum Calls {
     Logout,
     /// OAuth: tokens.
     Token,
-    /// Descriptions: `GET /entity`, `swagger.json` and the like.
+    /// Descriptions: `GET /entity`, `swagger.json`, Odoo's version and the like.
     Description,
+    /// Odoo: `read`, `search`, `search_read` and other methods that change nothing.
+    Read,
+    /// Odoo: `create` and `name_create`.
+    Create,
+    /// Odoo: `write` and `web_save_multi`.
+    Write,
+    /// Odoo: `unlink`.
+    Unlink,
+    /// Odoo: `load`.
+    Load,
 }
 
 impl Calls {
-    const COUNT: usize = 10;
+    const COUNT: usize = 15;
+
+    /// The class of a call by the name of the method of Odoo.
+    pub(crate) fn of_odoo(method: &str) -> Self {
+        match method {
+            "create" | "name_create" => Self::Create,
+            "write" | "web_save_multi" => Self::Write,
+            "unlink" => Self::Unlink,
+            "load" => Self::Load,
+            "read" | "search" | "search_read" | "search_count" | "fields_get" | "name_search"
+            | "context_get" | "exists" | "default_get" => Self::Read,
+            _ => Self::Post,
+        }
+    }
 
     /// The class of a data request by its method.
     pub(crate) fn of_method(method: &str) -> Self {
@@ -137,7 +169,7 @@ impl Calls {
     }
 
     pub(crate) fn is_data(self) -> bool {
-        matches!(self, Self::Data | Self::Get | Self::Put | Self::Post | Self::Patch | Self::Delete)
+        !matches!(self, Self::Login | Self::Logout | Self::Token | Self::Description)
     }
 }
 

@@ -39,6 +39,12 @@ pub enum EventKind {
     },
     /// A login was refused.
     LoginRefused(Refusal),
+    /// A name and a password were found right without a session being opened, as Odoo's
+    /// `common.authenticate` does.
+    Authenticated {
+        /// The id of the user.
+        user: i64,
+    },
     /// A session was closed by its client.
     Logout {
         /// The session.
@@ -99,7 +105,11 @@ pub struct Effect {
     pub key: String,
     /// What was done.
     pub action: Action,
-    /// The session that did it.
+    /// Odoo: the external id of the record, such as `__import__.customer_1`, where it has one.
+    pub external_id: Option<String>,
+    /// Odoo: the name of the record, where it has one.
+    pub name: Option<String>,
+    /// The session that did it; 0 where there is none, as on Odoo's `/jsonrpc` and JSON-2.
     pub session: u64,
     /// The number of the request that did it; see [`RequestEvent::number`].
     pub request: u64,
@@ -148,6 +158,12 @@ impl History {
     #[must_use]
     pub fn wrong_passwords(&self) -> usize {
         self.count(|kind| *kind == EventKind::LoginRefused(Refusal::Credentials))
+    }
+
+    /// How many times a name and a password were found right without a session being opened.
+    #[must_use]
+    pub fn authentications(&self) -> usize {
+        self.count(|kind| matches!(kind, EventKind::Authenticated { .. }))
     }
 
     /// How many sessions were closed by their clients.
@@ -320,9 +336,33 @@ impl Recorder {
         let at = self.elapsed();
         self.push(|log| {
             log.effects += 1;
-            let (entity, key) = (entity.to_owned(), key.to_owned());
-            EventKind::Effect(Effect { entity, key, action, session, request, sequence: log.effects, at })
+            EventKind::Effect(Effect {
+                entity: entity.to_owned(),
+                key: key.to_owned(),
+                action,
+                external_id: None,
+                name: None,
+                session,
+                request,
+                sequence: log.effects,
+                at,
+            })
         });
+    }
+
+    /// All effects of one transaction, in one piece: no other transaction's effect is among them.
+    pub(crate) fn effects(&self, effects: impl Iterator<Item = Effect>) {
+        let mut log = lock(&self.log);
+        let at = self.elapsed();
+        for effect in effects {
+            log.effects += 1;
+            let effect = Effect { sequence: log.effects, at, ..effect };
+            log.events.push(Event { at, kind: EventKind::Effect(effect) });
+        }
+    }
+
+    pub(crate) fn authenticated(&self, user: i64) {
+        self.push(|_| EventKind::Authenticated { user });
     }
 
     /// Counts a request as under way until the guard is dropped.

@@ -65,6 +65,10 @@ impl Head {
         self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
     }
 
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+    }
+
     pub(crate) fn wants_close(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
@@ -96,6 +100,16 @@ fn decode_plus(text: &str) -> String {
 /// Undoes percent-encoding.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// How a server speaks, whatever it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// `HTTP/1.1`, or the older one.
+    pub(crate) version: &'static str,
+    pub(crate) server: &'static str,
+    /// Whether each answer ends its connection.
+    pub(crate) closes: bool,
 }
 
 /// A response.
@@ -139,15 +153,17 @@ impl Response {
 
     /// The head and the body as one piece, so that they leave in one write. Returns the bytes and how
     /// many of them are the head.
-    pub(crate) fn into_bytes(self, length_off_by: i64, close: bool) -> (Vec<u8>, usize) {
+    pub(crate) fn into_bytes(self, manner: &Manner, length_off_by: i64, close: bool) -> (Vec<u8>, usize) {
         use std::io::Write;
         let mut bytes = Vec::with_capacity(256 + self.body.len());
         let date = httpdate::fmt_http_date(SystemTime::now());
         write!(
             bytes,
-            "HTTP/1.1 {} {}\r\nServer: Microsoft-IIS/10.0\r\nDate: {date}\r\n",
+            "{} {} {}\r\nServer: {}\r\nDate: {date}\r\n",
+            manner.version,
             self.status,
-            reason(self.status)
+            reason(self.status),
+            manner.server,
         )
         .expect("a Vec takes what is written");
         for (name, value) in &self.headers {
@@ -159,7 +175,7 @@ impl Response {
                 i64::try_from(self.body.len()).unwrap_or(i64::MAX).saturating_add(length_off_by).max(0);
             write!(bytes, "Content-Length: {length}\r\n").expect("a Vec takes what is written");
         }
-        bytes.extend_from_slice(if close { b"Connection: close\r\n\r\n" } else { b"\r\n" });
+        bytes.extend_from_slice(if close || manner.closes { b"Connection: close\r\n\r\n" } else { b"\r\n" });
         let head = bytes.len();
         if self.status != 204 {
             bytes.extend_from_slice(&self.body);
@@ -179,8 +195,10 @@ fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
         412 => "Precondition Failed",
         413 => "Payload Too Large",
+        415 => "Unsupported Media Type",
         422 => "Unprocessable Entity",
         429 => "Too Many Requests",
         500 => "Internal Server Error",

@@ -2,7 +2,8 @@
 //!
 //! [`Sandbox::acumatica`] builds an Acumatica: real sockets, HTTP/1.1 with keep-alive, records in memory,
 //! and the facts of the real one, the unpleasant ones included: seats, licence limits, sessions that
-//! serve one request at a time, errors in four shapes. [`Faults`] makes the network and the server
+//! serve one request at a time, errors in four shapes. [`Sandbox::odoo`] builds an Odoo of version 17 or 19,
+//! with its three wires, transactions and `load`. [`Faults`] makes the network and the server
 //! misbehave on demand, the same way for the same seed. [`History`] tells what really happened, to compare
 //! with what the client believes.
 //!
@@ -23,6 +24,7 @@ mod connection;
 mod faults;
 mod history;
 mod http;
+mod odoo;
 mod running;
 mod server;
 mod stop;
@@ -32,6 +34,7 @@ use std::sync::{Mutex, MutexGuard};
 pub use acumatica::{AcumaticaSandbox, MissingRecord, SeatRefusal};
 pub use faults::{Calls, Fault, Faults, RetryAfter};
 pub use history::{Action, Effect, Event, EventKind, History, Refusal, RequestEvent};
+pub use odoo::OdooSandbox;
 pub use running::Sandbox;
 
 /// Locks, whatever became of the last holder: a panic in one request must not take the server down.

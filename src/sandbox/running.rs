@@ -47,13 +47,13 @@ impl Sandbox {
         self.server.shared.site.open_sessions()
     }
 
-    /// Ends all sessions at once: their next requests get 401.
+    /// Ends all sessions at once: their next requests get 401, those of Odoo the error 100.
     pub fn expire_sessions(&self) {
         self.server.shared.site.expire_sessions();
     }
 
     /// A record as the server holds it, with its details; parts of a composite key are joined with `/`,
-    /// such as `SO/SO000001`.
+    /// such as `SO/SO000001`. A record of Odoo is found by its id or by its external id.
     #[must_use]
     pub fn record(&self, entity: &str, key: &str) -> Option<Value> {
         self.server.shared.site.record(entity, key)
@@ -63,6 +63,12 @@ impl Sandbox {
     #[must_use]
     pub fn records(&self, entity: &str) -> Vec<Value> {
         self.server.shared.site.records(entity)
+    }
+
+    /// The API key of a user, where the ERP has such keys, as Odoo has.
+    #[must_use]
+    pub fn api_key(&self, login: &str) -> Option<String> {
+        self.server.shared.site.api_key(login)
     }
 
     /// From now on these faults strike; requests are counted from 1 again.

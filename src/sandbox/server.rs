@@ -10,17 +10,21 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::connection::Connection;
-use super::faults::{Calls, FaultPlan};
+use super::faults::{Calls, Fault, FaultPlan};
 use super::history::{Recorder, UnderWay};
-use super::http::{Head, Request, Response};
+use super::http::{Head, Manner, Request, Response};
 use super::lock;
 use super::stop::Stop;
 use crate::{Error, ErrorKind, Result};
 
 /// The ERP behind the server.
 pub(crate) trait Site: Send + Sync + 'static {
-    /// Which class the request belongs to.
-    fn class(&self, head: &Head) -> Calls;
+    /// How many bytes of a body it wants to see before it says which class the request belongs to.
+    fn peek(&self) -> usize {
+        0
+    }
+    /// Which class the request belongs to; `start` is the start of its body.
+    fn class(&self, head: &Head, start: &[u8]) -> Calls;
     /// Serves the request.
     fn answer(&self, request: &Request, exchange: &mut Exchange<'_>) -> Response;
     /// Ends the session that the request belongs to.
@@ -33,6 +37,10 @@ pub(crate) trait Site: Send + Sync + 'static {
     fn record(&self, entity: &str, key: &str) -> Option<serde_json::Value>;
     /// All records of an entity.
     fn records(&self, entity: &str) -> Vec<serde_json::Value>;
+    /// The API key of a user, where the ERP has such keys.
+    fn api_key(&self, _login: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What the site may know about the request besides its text.
@@ -42,6 +50,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) number: u64,
     pub(crate) under_way: UnderWay<'a>,
     pub(crate) stop: &'a Stop,
+    /// What goes wrong on demand: the site makes those happen that are its own.
+    pub(crate) fault: Option<Fault>,
 }
 
 /// What all connections share.
@@ -52,6 +62,9 @@ pub(crate) struct Shared {
     pub(crate) requests: AtomicU64,
     /// How long a connection may be silent before it is closed.
     pub(crate) keep_alive: Option<Duration>,
+    /// The longest body that is read.
+    pub(crate) longest_body: usize,
+    pub(crate) manner: Manner,
 }
 
 /// A server, listening or paused.

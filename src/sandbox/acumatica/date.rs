@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, with milliseconds: `2023-12-14T19:57:21.193+00:00` (recorded traffic 2023).
-pub(super) fn now() -> String {
+pub(in crate::sandbox) fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     write(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

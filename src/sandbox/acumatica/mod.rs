@@ -6,7 +6,7 @@
 mod action;
 mod apply;
 mod data;
-mod date;
+pub(super) mod date;
 mod describe;
 mod envelope;
 mod errors;
@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use super::faults::{FaultPlan, Faults};
 use super::history::Recorder;
+use super::http::Manner;
 use super::running::Sandbox;
 use super::server::{Server, Shared};
 use crate::Result;
@@ -353,6 +354,8 @@ impl AcumaticaSandbox {
             faults: RwLock::new(Arc::new(FaultPlan::new(self.faults, self.seed))),
             requests: AtomicU64::new(0),
             keep_alive: self.keep_alive,
+            longest_body: 64 * 1024 * 1024,
+            manner: Manner { version: "HTTP/1.1", server: "Microsoft-IIS/10.0", closes: false },
         };
         Ok(Sandbox::new(Server::start(self.port, shared)?, &base_path, self.seed))
     }

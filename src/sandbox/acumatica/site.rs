@@ -188,7 +188,7 @@ impl Site {
             return errors::unauthorized();
         }
         if let Some(most) = self.expire_after
-            && server::Site::class(self, &request.head).is_data()
+            && server::Site::class(self, &request.head, &[]).is_data()
             && session.served.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= most
         {
             self.sessions.expire(&session.id);
@@ -283,7 +283,7 @@ fn inquiry_entity(name: &str) -> Option<&'static schema::Inquiry> {
 }
 
 impl server::Site for Site {
-    fn class(&self, head: &Head) -> Calls {
+    fn class(&self, head: &Head, _start: &[u8]) -> Calls {
         match self.address(head) {
             Address::Login => Calls::Login,
             Address::Logout => Calls::Logout,
