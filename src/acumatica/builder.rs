@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::address::Base;
 use super::auth::{Auth, Login, OAuth, Tokens};
 use super::client::{Acumatica, Settings};
 use super::query::Dialect;
 use crate::engine::retry::RetryPolicy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Host, HttpConfig};
+use crate::http::{Base, Host, HttpConfig};
 use crate::secret::Secret;
 
 /// Sets up an [`Acumatica`] client. Nothing is sent before the first call needs it.
@@ -252,6 +251,7 @@ impl AcumaticaBuilder {
                 problems.push(format!("the {what} is empty"));
             }
         }
+        let retry = self.http.retry.clone();
         let host = Host::new(self.http).map_err(|error| problems.push(error.message().to_owned())).ok();
         let (Some(base), Some(host), true) = (base, host, problems.is_empty()) else {
             return Err(Error::new(ErrorKind::Invalid, problems.join("; ")));
@@ -276,6 +276,7 @@ impl AcumaticaBuilder {
             dialect: self.dialect,
             max_sessions: self.max_sessions,
             idle_timeout: self.idle_timeout,
+            retry,
             host,
         }))
     }

@@ -1,24 +1,34 @@
 //! The client: whom to talk to, and the sessions that are open.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::address::Base;
 use super::auth::{Auth, Bearer, refused_login};
 use super::builder::AcumaticaBuilder;
-use super::cookies::Cookies;
 use super::inquiry::Inquiries;
 use super::query::Dialect;
 use super::session::Session;
-use crate::engine::connect::{Connect, Interrupt, Worker};
+use crate::engine::connect::{Connect, Interrupt, Pause, Worker};
+use crate::engine::retry::{Backoff, RetryPolicy};
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Host, Method, Request, Wire};
+use crate::http::{Base, Cookies, Host, Method, Request, Seats, Wire};
 use crate::secret::Secret;
 
 /// How long a session may take to be logged out when nothing presses.
 const LOGOUT: Duration = Duration::from_secs(5);
+
+/// How long one that waits to be logged out may keep a worker from logging in.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+/// When the server has ended a session by itself for certain: after 10 minutes (Integration Development
+/// Guide, 2026 R1), or 20 (reports from the field).
+const ENDED: Duration = Duration::from_secs(20 * 60);
+
+/// How soon a worker looks again whether another one is done with what only one may do.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A client of one Acumatica server: give it to [`BatchCall::new`](crate::BatchCall::new), or take a
 /// [`session`](Self::session) by hand.
@@ -58,27 +68,51 @@ pub(super) struct Settings {
     pub(super) dialect: Option<Dialect>,
     pub(super) max_sessions: Option<usize>,
     pub(super) idle_timeout: Duration,
+    /// How waits for a seat grow.
+    pub(super) retry: RetryPolicy,
     pub(super) host: Host,
 }
 
 /// What the clones of a client and its sessions share.
 pub(super) struct Client {
     pub(super) settings: Settings,
-    seats: Mutex<Seats>,
-    /// The version that was asked for. Held while it is asked for: the others wait for the answer.
-    newest: Mutex<Option<String>>,
+    seats: Seats<Conversation, Overdue>,
+    /// The version that was asked for.
+    newest: OnceLock<String>,
+    /// Held while the version is asked for: the others wait for the answer.
+    asking: Mutex<()>,
+    /// The endpoint's address, once it is known.
+    pub(super) endpoint: OnceLock<(String, Dialect)>,
     /// Why nobody may log in any more, once credentials were refused.
     barred: OnceLock<String>,
+    /// When the credentials were last found good.
+    vouched: Mutex<Option<Instant>>,
+    /// Held by the one that finds out, after sessions have ended, whether the credentials are still good.
+    vouching: Mutex<()>,
+    /// Requests that a session was served.
+    served: AtomicU64,
+    /// Whether a login was ever accepted whose session was then unknown: one of the ways in which the
+    /// server says that all seats are taken.
+    unknown_sessions: AtomicBool,
+    pub(super) inquirers: Inquirers,
 }
 
+/// What is known of the credentials where each request brings them along.
 #[derive(Default)]
-struct Seats {
-    /// Sessions that nobody uses.
-    idle: Vec<Conversation>,
-    /// All sessions, used or not.
-    open: usize,
-    /// Sessions that could not be logged out in time.
-    overdue: Vec<Cookies>,
+pub(super) struct Inquirers {
+    /// Held by the first, until it is known whether they are good.
+    pub(super) first: Mutex<()>,
+    pub(super) accepted: AtomicBool,
+    pub(super) refused: OnceLock<String>,
+}
+
+/// A session that could not be logged out in time.
+#[derive(Debug)]
+struct Overdue {
+    cookies: Cookies,
+    bearer: Option<Bearer>,
+    /// When the server has ended it by itself.
+    until: Instant,
 }
 
 /// One authenticated conversation with the server.
@@ -91,7 +125,6 @@ pub(super) struct Conversation {
     pub(super) proven: bool,
     /// Whether the server may still be busy with a request of it.
     pub(super) suspect: bool,
-    idle_since: Instant,
 }
 
 impl Acumatica {
@@ -121,11 +154,19 @@ impl Acumatica {
     }
 
     pub(super) fn new(settings: Settings) -> Self {
+        let seats = Seats::new(settings.max_sessions);
         Self(Arc::new(Client {
             settings,
-            seats: Mutex::default(),
-            newest: Mutex::default(),
+            seats,
+            newest: OnceLock::new(),
+            asking: Mutex::default(),
+            endpoint: OnceLock::new(),
             barred: OnceLock::new(),
+            vouched: Mutex::default(),
+            vouching: Mutex::default(),
+            served: AtomicU64::new(0),
+            unknown_sessions: AtomicBool::new(false),
+            inquirers: Inquirers::default(),
         }))
     }
 
@@ -157,10 +198,10 @@ impl Acumatica {
         Inquiries::new(self.0.clone())
     }
 
-    /// How many sessions are open, used or not.
+    /// How many sessions are open, used or not; one that could not be logged out counts until it is.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.0.seats().open
+        self.0.seats.open()
     }
 
     /// Logs out every session that nobody uses, and those that could not be logged out before.
@@ -190,6 +231,10 @@ impl Connect for Acumatica {
         Ok(Session::new(self.0.clone(), conversation, worker))
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.settings.max_sessions
+    }
+
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
         Some(session.interrupt())
     }
@@ -200,28 +245,24 @@ impl Connect for Acumatica {
 }
 
 impl Client {
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A new session.
     pub(super) fn open(&self, worker: &Worker) -> Result<Conversation> {
         self.check_barred()?;
         // A seat that was left behind may be the one that is wanted now.
-        self.log_out_overdue(worker.time_to_close());
-        self.reserve()?;
+        self.log_out_overdue(worker);
+        self.seats.reserve()?;
         let mut conversation = Conversation {
             wire: self.settings.host.wire(worker),
             cookies: Cookies::default(),
             bearer: None,
             proven: false,
             suspect: false,
-            idle_since: Instant::now(),
         };
+        worker.on_interrupt(conversation.wire.interrupt());
         match self.log_in(&mut conversation, None) {
             Ok(()) => Ok(conversation),
             Err(error) => {
-                self.seats().open -= 1;
+                self.seats.release();
                 Err(error)
             }
         }
@@ -230,9 +271,9 @@ impl Client {
     /// A session that is open and unused, if there is one that the server has not ended.
     pub(super) fn take_idle(&self, worker: &Worker) -> Option<Conversation> {
         loop {
-            let mut conversation = self.seats().idle.pop()?;
+            let (mut conversation, idle) = self.seats.take()?;
             conversation.wire.attach(worker);
-            if conversation.idle_since.elapsed() < self.settings.idle_timeout {
+            if idle < self.settings.idle_timeout {
                 return Some(conversation);
             }
             // Too old to trust. Its seat may still count, so it is logged out all the same.
@@ -240,40 +281,22 @@ impl Client {
         }
     }
 
-    fn reserve(&self) -> Result<()> {
-        let mut seats = self.seats();
-        if let Some(most) = self.settings.max_sessions
-            && seats.open >= most
-        {
-            let message = format!("all {most} sessions that this client may open are in use");
-            return Err(Error::new(ErrorKind::SeatLimit, message).with_delivery(Delivery::NotSent));
-        }
-        seats.open += 1;
-        Ok(())
-    }
-
     /// Gives a session back: for the next to use, or to be logged out.
-    pub(super) fn give_back(&self, mut conversation: Conversation, time: Duration) -> Result<()> {
+    pub(super) fn give_back(&self, conversation: Conversation, time: Duration) -> Result<()> {
         if conversation.suspect || conversation.wire.is_interrupted() || self.barred.get().is_some() {
             return self.log_out(conversation, time);
         }
-        conversation.idle_since = Instant::now();
-        self.seats().idle.push(conversation);
+        self.seats.give_back(conversation);
         Ok(())
     }
 
-    /// A session that the server no longer knows: nothing is left to log out.
-    pub(super) fn forget(&self) {
-        self.seats().open -= 1;
-    }
-
-    /// Signs in: fills the cookies, or sees to a token.
+    /// Signs in: fills the cookies, or sees to a token. `refused`: the renewal whose token was refused.
     pub(super) fn log_in(&self, conversation: &mut Conversation, refused: Option<u64>) -> Result<()> {
         self.check_barred()?;
-        conversation.cookies = Cookies::default();
         conversation.proven = false;
         let result = match &self.settings.auth {
             Auth::Login(login) => login.request(&self.settings.base).and_then(|request| {
+                conversation.cookies = Cookies::default();
                 let answer = conversation.wire.send(&request)?;
                 if !answer.is_success() {
                     return Err(refused_login(&answer, &request));
@@ -283,8 +306,10 @@ impl Client {
                     let message = "the login was accepted, but no session came with it";
                     return Err(answer.to_error(&request, ErrorKind::Protocol, message));
                 }
+                *self.vouched() = Some(Instant::now());
                 Ok(())
             }),
+            // The cookies stay: a new token goes on with the session of the old one.
             Auth::OAuth(tokens) => {
                 tokens.bearer(&self.settings.base, &mut conversation.wire, refused).map(|bearer| {
                     conversation.bearer = Some(bearer);
@@ -297,6 +322,74 @@ impl Client {
                 let _ = self.barred.set(error.message().to_owned());
             }
         })
+    }
+
+    /// Signs in again where a session has ended: with a name and password one goes first, so that
+    /// sessions that ended all at once try a password that was changed meanwhile once and not once each.
+    pub(super) fn log_in_again(&self, conversation: &mut Conversation) -> Result<()> {
+        if matches!(self.settings.auth, Auth::OAuth(_)) {
+            let refused = conversation.bearer.as_ref().map(|bearer| bearer.generation);
+            return self.log_in(conversation, refused);
+        }
+        let ended = Instant::now();
+        // It may live all the same: a 401 can come from a proxy. Then its seat must not be left behind.
+        let time = conversation.wire.worker().time_to_close();
+        let _ = self.send_logout(&conversation.cookies, None, time, Some(&mut conversation.wire));
+        conversation.cookies = Cookies::default();
+        let is_vouched_for = || self.vouched().is_some_and(|at| at >= ended);
+        let mut alone = None;
+        if !is_vouched_for() {
+            alone = Some(alone_at(&self.vouching, conversation.wire.worker())?);
+        }
+        if is_vouched_for() {
+            alone = None;
+        }
+        let result = self.log_in(conversation, None);
+        drop(alone);
+        result
+    }
+
+    /// Sees to it that the session's token is good for a while, where there are tokens.
+    pub(super) fn renew_token(&self, conversation: &mut Conversation) -> Result<()> {
+        let Auth::OAuth(tokens) = &self.settings.auth else { return Ok(()) };
+        if let Some(bearer) = tokens.current(None) {
+            conversation.bearer = Some(bearer);
+            return Ok(());
+        }
+        let proven = conversation.proven;
+        self.log_in(conversation, None)?;
+        conversation.proven = proven;
+        Ok(())
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        matches!(self.settings.auth, Auth::OAuth(_))
+    }
+
+    fn vouched(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to wait for a seat: longer each time.
+    pub(super) fn seat_waits(&self) -> Backoff {
+        self.settings.retry.clone().attempts(u32::MAX).throttled_backoff()
+    }
+
+    /// How many requests sessions were served so far.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_served(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_met_unknown_sessions(&self) -> bool {
+        self.unknown_sessions.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn met_unknown_session(&self) {
+        self.unknown_sessions.store(true, Ordering::Relaxed);
     }
 
     fn check_barred(&self) -> Result<()> {
@@ -316,10 +409,12 @@ impl Client {
             time,
             Some(&mut conversation.wire),
         );
-        let mut seats = self.seats();
-        seats.open -= 1;
-        if ended.is_err() {
-            seats.overdue.push(conversation.cookies);
+        match ended {
+            Ok(()) => self.seats.release(),
+            Err(_) => {
+                let Conversation { cookies, bearer, .. } = conversation;
+                self.seats.put_off(Overdue { cookies, bearer, until: Instant::now() + ENDED });
+            }
         }
         ended
     }
@@ -355,46 +450,61 @@ impl Client {
         }
     }
 
-    fn log_out_overdue(&self, time: Duration) {
-        let overdue = std::mem::take(&mut self.seats().overdue);
-        for cookies in overdue {
-            if self.send_logout(&cookies, None, time, None).is_err() {
-                self.seats().overdue.push(cookies);
+    fn log_out_overdue(&self, worker: &Worker) {
+        let mut overdue = self.seats.take_overdue();
+        while let Some(session) = overdue.pop() {
+            // Half of what is left is for what the worker came for.
+            let left = worker.deadline().remaining().map_or(OVERDUE, |left| OVERDUE.min(left / 2));
+            if self.log_out_again(session, left).is_err() {
+                break;
             }
         }
+        // The next time begins with these, and not with the one that failed.
+        overdue.into_iter().for_each(|session| self.seats.put_off(session));
+    }
+
+    /// Another attempt with a session that could not be logged out; it is kept when that fails too.
+    fn log_out_again(&self, session: Overdue, time: Duration) -> Result<()> {
+        let ended = self.send_logout(&session.cookies, session.bearer.as_ref(), time, None);
+        if ended.is_ok() || session.until <= Instant::now() {
+            self.seats.release();
+            return Ok(());
+        }
+        self.seats.put_off(session);
+        ended
     }
 
     fn close_idle(&self) -> Result<()> {
-        let (idle, overdue) = {
-            let mut seats = self.seats();
-            (std::mem::take(&mut seats.idle), std::mem::take(&mut seats.overdue))
-        };
-        // At once: a server that hangs costs one time-out, not one for each session.
-        let mut results = Vec::new();
-        std::thread::scope(|scope| {
-            let idle =
-                idle.into_iter().map(|conversation| scope.spawn(|| self.log_out(conversation, LOGOUT)));
-            let mut threads: Vec<_> = idle.collect();
-            threads.extend(overdue.into_iter().map(|cookies| {
-                scope.spawn(|| {
-                    self.send_logout(&cookies, None, LOGOUT, None)
-                        .inspect_err(|_| self.seats().overdue.push(cookies))
-                })
-            }));
-            results.extend(threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))));
-        });
-        results.into_iter().collect()
+        self.seats.close(
+            |conversation| self.log_out(conversation, LOGOUT),
+            |session| self.log_out_again(session, LOGOUT),
+        )
     }
 
     /// The endpoint's version: as it was set, or the newest that the server has.
-    pub(super) fn version(&self, ask: impl FnOnce() -> Result<String>) -> Result<String> {
-        if let Some(version) = &self.settings.version {
+    pub(super) fn version(&self, worker: &Worker, ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        if let Some(version) = self.settings.version.as_ref().or_else(|| self.newest.get()) {
             return Ok(version.clone());
         }
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*newest {
+        let _alone = alone_at(&self.asking, worker)?;
+        match self.newest.get() {
             Some(version) => Ok(version.clone()),
-            None => Ok(newest.insert(ask()?).clone()),
+            None => {
+                let version = ask()?;
+                Ok(self.newest.get_or_init(|| version).clone())
+            }
+        }
+    }
+}
+
+/// Waits until nobody else is at something that only one may do at a time. Whatever ends the batch ends
+/// the waiting: the other one may belong to a batch that has more time.
+pub(super) fn alone_at<'a>(what: &'a Mutex<()>, worker: &Worker) -> Result<MutexGuard<'a, ()>> {
+    loop {
+        match what.try_lock() {
+            Ok(guard) => return Ok(guard),
+            Err(TryLockError::Poisoned(guard)) => return Ok(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => worker.pause(LOOK_AGAIN, Pause::Poll)?,
         }
     }
 }

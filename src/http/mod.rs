@@ -69,9 +69,11 @@
 //! gave one: a mistyped address should be told soon). After that each call finds out with one attempt.
 
 mod answer;
+mod base;
 mod body;
 mod breaker;
 mod config;
+mod cookies;
 mod failure;
 mod gate;
 mod host;
@@ -79,6 +81,7 @@ mod limiter;
 mod phase;
 mod request;
 mod retry_after;
+mod seats;
 mod socket;
 mod tries;
 mod wire;
@@ -87,8 +90,11 @@ mod wire;
 mod tests;
 
 pub(crate) use answer::Answer;
+pub(crate) use base::Base;
 pub(crate) use config::HttpConfig;
+pub(crate) use cookies::Cookies;
 pub(crate) use host::Host;
 pub(crate) use request::{Nature, Request};
+pub(crate) use seats::Seats;
 pub(crate) use ureq::http::Method;
 pub(crate) use wire::Wire;

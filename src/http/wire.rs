@@ -41,6 +41,11 @@ impl Wire {
         self.worker = worker.clone();
     }
 
+    /// The worker it lives on.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Sends a request as often as that is safe and useful, and gives the last answer.
     ///
     /// # Errors
@@ -165,6 +170,7 @@ impl Line {
             connect_timeout: host.config().connect_timeout,
             timeout,
             by_deadline: until < by_timeout,
+            deadline_is_over: deadline.is_some_and(|deadline| deadline <= Instant::now()),
             status,
         };
         let response = self.run(request, uri).map_err(|e| match e {

@@ -136,7 +136,7 @@ fn a_probe_that_gets_no_answer_hands_over_to_the_next_request() {
 fn waiting_that_is_cut_short_keeps_the_server_s_answer() {
     let server = first(9, answer(429, &["Retry-After: 60"], b"busy"));
     let token = CancelToken::new();
-    let worker = Worker::new(0, Stop::new(Deadline::never(), token.clone()));
+    let worker = Worker::new(0, Stop::new(Deadline::never(), token.clone(), 1));
     let mut wire = Host::new(config()).unwrap().wire(&worker);
     thread::scope(|scope| {
         let (server, token) = (&server, &token);
@@ -159,7 +159,7 @@ fn a_cancelled_worker_sends_nothing() {
     let server = first(0, Vec::new());
     let token = CancelToken::new();
     let mut wire =
-        Host::new(config()).unwrap().wire(&Worker::new(0, Stop::new(Deadline::never(), token.clone())));
+        Host::new(config()).unwrap().wire(&Worker::new(0, Stop::new(Deadline::never(), token.clone(), 1)));
     wire.send(&post(&server)).unwrap();
     token.cancel();
     let error = wire.send(&post(&server)).unwrap_err();
