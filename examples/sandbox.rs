@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a program talks to its user")]
 
 use std::io::Read;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use batchcall::Error;
@@ -22,8 +23,9 @@ A stand-in Acumatica on loopback.
 Server:
   --port N               port to listen on (8088; 0 for a free one)
   --base-path PATH       path of the instance, such as /Inst
-  --seed N               seed of all that is random (0)
+  --seed N               seed of the faults (0)
   --user NAME:PASSWORD   one more user (admin:admin is there)
+  --view-only N:P        one more user, whose writes are ignored with 200
   --tenant NAME          name of the tenant (Company)
   --customers N          customers at the start (100)
   --forbid ENTITY        this entity answers 403
@@ -34,6 +36,7 @@ Limits:
   --seats N              sessions at once (no limit)
   --seat-refusal HOW     429 | 500 | 302 | 401
   --latency MS           work on each request
+  --keep-alive SECONDS   a silent connection is closed
   --idle SECONDS         a session lives this long without a request (600)
   --expire-after N       a session ends after N data requests
   --per-minute N         licence: requests a minute
@@ -47,6 +50,8 @@ Faults, each with a probability from 0 to 1, on data requests:
   --reset-before P       connection reset, nothing applied
   --reset-during P       connection reset in the middle of the request, nothing applied
   --reset-after P        applied, then connection reset
+  --close-after P        applied and answered, then the connection is closed
+  --twice P              applied, the answer comes twice
   --close-before P       connection closed instead of an answer, nothing applied
   --truncate P           applied, half of the answer
   --trickle P            applied, the answer comes a byte each 10 ms
@@ -71,7 +76,17 @@ Faults, each with a probability from 0 to 1, on data requests:
 /// Makes a fault; those of 429 and 503 say when to come back.
 type MakeFault = fn(RetryAfter) -> Fault;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            println!("{e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Error> {
     let mut server = Sandbox::acumatica();
     let mut faults = Faults::none();
     let mut retry_after = RetryAfter::None;
@@ -132,19 +147,37 @@ fn main() -> Result<(), Error> {
     let described = faults.to_string();
     let sandbox = server.port(port).faults(faults).start()?;
     println!("Acumatica stand-in at {}", sandbox.url());
-    println!("user admin, password admin, tenant Company, endpoint Default 24.200.001");
+    println!(
+        "user admin, password admin, endpoint Default 24.200.001, tenant Company unless --tenant names another"
+    );
     println!("limits: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
     println!("faults: {described}");
     println!("Ctrl-C or the end of standard input stops it.");
 
-    // A pipe that its owner closes ends the program, so that a script cannot leave it behind.
-    let mut input = std::io::stdin().lock();
-    let mut some = [0; 256];
-    while input.read(&mut some).is_ok_and(|read| read > 0) {}
+    wait_for_the_end();
     println!("{}", sandbox.history());
     println!("{} sessions were still open.", sandbox.open_sessions());
     sandbox.stop();
     Ok(())
+}
+
+/// Returns when standard input ends: a pipe that its owner closes stops the program, so that a script cannot
+/// leave it behind. `/dev/null`, which a shell gives to what it starts with `&`, is no such pipe.
+fn wait_for_the_end() {
+    #[cfg(unix)]
+    {
+        use std::io::IsTerminal;
+        use std::os::unix::fs::FileTypeExt;
+        let is_device = std::fs::metadata("/dev/stdin").is_ok_and(|input| input.file_type().is_char_device());
+        if is_device && !std::io::stdin().is_terminal() {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+    let mut input = std::io::stdin().lock();
+    let mut some = [0; 256];
+    while input.read(&mut some).is_ok_and(|read| read > 0) {}
 }
 
 fn configure(
@@ -170,6 +203,11 @@ fn configure(
             on.push(format!("user {user}"));
             return Ok(server.user(user, password));
         }
+        "view-only" => {
+            let (user, password) = pair(&text)?;
+            on.push(format!("view-only user {user}"));
+            return Ok(server.view_only_user(user, password));
+        }
         "tenant" => server.tenant(&text),
         "customers" => server.customers(number(&text)?),
         "forbid" => server.forbid(&text),
@@ -183,6 +221,7 @@ fn configure(
         }),
         "latency" => server.latency(Duration::from_millis(number(&text)?)),
         "idle" => server.session_idle(seconds(&text)?),
+        "keep-alive" => server.keep_alive(seconds(&text)?),
         "expire-after" => server.expire_after(number(&text)?),
         "per-minute" => server.requests_per_minute(number(&text)?),
         "minute" => server.minute(seconds(&text)?),
@@ -202,6 +241,8 @@ fn rate(name: &str) -> Option<MakeFault> {
         "reset-before" => |_| Fault::ResetBefore,
         "reset-during" => |_| Fault::ResetDuring,
         "reset-after" => |_| Fault::ResetAfter,
+        "close-after" => |_| Fault::CloseAfter,
+        "twice" => |_| Fault::Twice,
         "close-before" => |_| Fault::CloseBefore,
         "truncate" => |_| Fault::Truncate,
         "trickle" => |_| Fault::Trickle(Duration::from_millis(10)),

@@ -39,6 +39,7 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
     delivery: Option<Delivery>,
     resendable: bool,
+    permanent: bool,
     status: Option<u16>,
     remote_name: Option<String>,
     field_errors: Vec<FieldError>,
@@ -128,7 +129,7 @@ impl ErrorKind {
     }
 
     /// Whether the cause passes by itself, so that a later try may succeed.
-    pub(crate) fn is_transient(self) -> bool {
+    fn is_transient(self) -> bool {
         matches!(
             self,
             Self::SeatLimit
@@ -185,6 +186,7 @@ impl Error {
             source: None,
             delivery: None,
             resendable: false,
+            permanent: false,
             status: None,
             remote_name: None,
             field_errors: Vec::new(),
@@ -237,6 +239,14 @@ impl Error {
     #[must_use]
     pub fn with_resendable(mut self, resendable: bool) -> Self {
         self.0.resendable = resendable;
+        self
+    }
+
+    /// Says that the cause does not pass by itself, although its kind's usually does: a certificate that is
+    /// not trusted is a failed connection that no second try mends. Defaults to `false`.
+    #[must_use]
+    pub fn with_permanent(mut self, permanent: bool) -> Self {
+        self.0.permanent = permanent;
         self
     }
 
@@ -372,7 +382,12 @@ impl Error {
     /// and nothing is in doubt.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.0.kind.is_transient() && !self.is_in_doubt()
+        self.is_transient() && !self.is_in_doubt()
+    }
+
+    /// Whether the cause passes by itself, whatever became of the request.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.0.kind.is_transient() && !self.0.permanent
     }
 }
 

@@ -1,5 +1,53 @@
-//! Many calls at once against ERPs and databases, blocking, one authenticated session per worker,
-//! every call accounted for.
+//! Many calls at once against ERPs, blocking, one authenticated session per worker, every call accounted
+//! for.
+//!
+//! A [`BatchCall`] collects closures on sessions and runs them on a pool of workers; a [`Report`] says of
+//! each what became of it. The flow, and where to look for it:
+//!
+//! calls ([`BatchCall`]) -> sessions ([`Connect`]) -> workers -> outcomes ([`Outcome`]) ->
+//! [`Progress`], [`Stats`], [`Report`] -> retry ([`BatchCall::retry_failed_calls`])
+//!
+//! ```
+//! use batchcall::memory::{Memory, Step};
+//! use batchcall::{BatchCall, ErrorKind, Status};
+//!
+//! // A backend of three records whose second request is refused.
+//! let client = Memory::new()
+//!     .with_record("CUST001", "Alfa")
+//!     .with_record("CUST002", "Beta")
+//!     .with_record("CUST003", "Gamma")
+//!     .script([Step::Answer, Step::Fail(ErrorKind::Unavailable)]);
+//!
+//! let batch = BatchCall::new(&client)
+//!     .max_concurrent(1)
+//!     .calls(["CUST001", "CUST002", "CUST003"], |session, id| session.get(id));
+//! let first = batch.execute()?;
+//! assert_eq!(first.outcomes()[1].status(), Status::Failed);
+//!
+//! let again = batch.retry_failed_calls(&first).execute()?;
+//! let report = first.merge(again);
+//! println!("{report}");
+//! assert_eq!(report.into_all()?, ["Alfa", "Beta", "Gamma"]);
+//! # Ok::<(), batchcall::Error>(())
+//! ```
+//!
+//! # Questions
+//!
+//! **Why does `execute` not return before a hung closure does?** Because calls may borrow, and because work
+//! that goes on after the report is a lie. I/O through the sessions of this crate is interrupted at the
+//! deadline; a closure that blocks elsewhere is its author's.
+//!
+//! **Why one [`Error`] type?** So that `?` in a closure needs no annotation. [`Error::other`] carries
+//! foreign errors.
+//!
+//! **Why is no call run again by itself?** A closure may send two requests, and only a request knows
+//! whether it may go again. Requests are retried inside the session; calls only in a batch that says
+//! [`idempotent`](BatchCall::idempotent), or when you ask.
+//!
+//! **What is a call in doubt?** A write that was sent and not answered. Look whether it was applied, then
+//! use [`retry_where`](BatchCall::retry_where).
+//!
+//! **How do I use a system that is not here?** Implement [`Connect`] for it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod engine;
@@ -28,3 +76,8 @@ pub use engine::stats::Stats;
 pub use engine::stop::{CancelToken, Deadline};
 pub use error::{Delivery, Error, ErrorKind, FieldError, Result};
 pub use secret::Secret;
+
+/// The programs of the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -231,6 +231,8 @@ impl Connect for Memory {
 
     fn connect(&self, worker: &Worker) -> Result<Session> {
         let io = Io { worker: worker.clone(), interrupted: Arc::new(Signal::new()) };
+        let interrupted = Arc::clone(&io.interrupted);
+        worker.on_interrupt(Box::new(move || interrupted.raise()));
         self.log_in(&io)?;
         Ok(Session { memory: self.clone(), io })
     }

@@ -8,11 +8,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::address::Base;
 use super::client::alone_at;
 use super::refusal;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Answer, Method, Nature, Request, Wire};
+use crate::http::{Answer, Base, Method, Nature, Request, Wire};
 use crate::secret::Secret;
 
 /// A token is renewed this long before it runs out, or at three quarters of a shorter life, so that none
@@ -76,8 +75,8 @@ pub(super) fn refused_login(answer: &Answer, request: &Request) -> Error {
 /// ```
 /// use batchcall::acumatica::OAuth;
 ///
-/// let oauth = OAuth::new("6B68F3F7@Company", "client secret").tokens("access", "refresh");
-/// assert!(!format!("{oauth:?}").contains("access\""));
+/// let oauth = OAuth::new("6B68F7F7@Company", "client-s3cret").tokens("acc3ss", "r3fresh");
+/// assert!(!format!("{oauth:?}").contains("3"), "a secret is shown");
 /// ```
 #[derive(Clone)]
 pub struct OAuth {

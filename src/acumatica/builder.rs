@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::address::Base;
 use super::auth::{Auth, Login, OAuth, Tokens};
 use super::client::{Acumatica, Settings};
 use super::query::Dialect;
 use crate::engine::retry::RetryPolicy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Host, HttpConfig};
+use crate::http::{Base, Host, HttpConfig};
 use crate::secret::Secret;
 
 /// Sets up an [`Acumatica`] client. Nothing is sent before the first call needs it.

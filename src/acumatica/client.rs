@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::address::Base;
 use super::auth::{Auth, Bearer, refused_login};
 use super::builder::AcumaticaBuilder;
-use super::cookies::Cookies;
 use super::inquiry::Inquiries;
 use super::query::Dialect;
 use super::session::Session;
@@ -16,7 +14,7 @@ use crate::engine::connect::{Connect, Interrupt, Pause, Worker};
 use crate::engine::retry::{Backoff, RetryPolicy};
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Host, Method, Request, Wire};
+use crate::http::{Base, Cookies, Host, Method, Request, Seats, Wire};
 use crate::secret::Secret;
 
 /// How long a session may take to be logged out when nothing presses.
@@ -78,9 +76,11 @@ pub(super) struct Settings {
 /// What the clones of a client and its sessions share.
 pub(super) struct Client {
     pub(super) settings: Settings,
-    seats: Mutex<Seats>,
+    seats: Seats<Conversation, Overdue>,
     /// The version that was asked for.
     newest: OnceLock<String>,
+    /// The endpoint's address, once it is known.
+    pub(super) endpoint: OnceLock<(String, Dialect)>,
     /// Held while the version is asked for: the others wait for the answer.
     asking: Mutex<()>,
     /// Why nobody may log in any more, once credentials were refused.
@@ -106,16 +106,6 @@ pub(super) struct Inquirers {
     pub(super) refused: OnceLock<String>,
 }
 
-#[derive(Default)]
-struct Seats {
-    /// Sessions that nobody uses.
-    idle: Vec<Conversation>,
-    /// All sessions that the server may hold: used, idle and overdue.
-    open: usize,
-    /// Sessions that could not be logged out in time.
-    overdue: Vec<Overdue>,
-}
-
 /// A session that could not be logged out in time.
 struct Overdue {
     cookies: Cookies,
@@ -134,7 +124,6 @@ pub(super) struct Conversation {
     pub(super) proven: bool,
     /// Whether the server may still be busy with a request of it.
     pub(super) suspect: bool,
-    idle_since: Instant,
 }
 
 impl Acumatica {
@@ -164,10 +153,12 @@ impl Acumatica {
     }
 
     pub(super) fn new(settings: Settings) -> Self {
+        let most = settings.max_sessions;
         Self(Arc::new(Client {
             settings,
-            seats: Mutex::default(),
+            seats: Seats::new(most),
             newest: OnceLock::new(),
+            endpoint: OnceLock::new(),
             asking: Mutex::default(),
             barred: OnceLock::new(),
             vouched: Mutex::default(),
@@ -209,7 +200,7 @@ impl Acumatica {
     /// How many sessions are open, used or not; one that could not be logged out counts until it is.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.0.seats().open
+        self.0.seats.open()
     }
 
     /// Logs out every session that nobody uses, and those that could not be logged out before.
@@ -239,6 +230,10 @@ impl Connect for Acumatica {
         Ok(Session::new(self.0.clone(), conversation, worker))
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.settings.max_sessions
+    }
+
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
         Some(session.interrupt())
     }
@@ -249,28 +244,24 @@ impl Connect for Acumatica {
 }
 
 impl Client {
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A new session.
     pub(super) fn open(&self, worker: &Worker) -> Result<Conversation> {
         self.check_barred()?;
         // A seat that was left behind may be the one that is wanted now.
         self.log_out_overdue(worker);
-        self.reserve()?;
+        self.seats.reserve()?;
         let mut conversation = Conversation {
             wire: self.settings.host.wire(worker),
             cookies: Cookies::default(),
             bearer: None,
             proven: false,
             suspect: false,
-            idle_since: Instant::now(),
         };
+        worker.on_interrupt(conversation.wire.interrupt());
         match self.log_in(&mut conversation, None) {
             Ok(()) => Ok(conversation),
             Err(error) => {
-                self.seats().open -= 1;
+                self.seats.release();
                 Err(error)
             }
         }
@@ -279,9 +270,9 @@ impl Client {
     /// A session that is open and unused, if there is one that the server has not ended.
     pub(super) fn take_idle(&self, worker: &Worker) -> Option<Conversation> {
         loop {
-            let mut conversation = self.seats().idle.pop()?;
+            let (mut conversation, idle) = self.seats.take()?;
             conversation.wire.attach(worker);
-            if conversation.idle_since.elapsed() < self.settings.idle_timeout {
+            if idle < self.settings.idle_timeout {
                 return Some(conversation);
             }
             // Too old to trust. Its seat may still count, so it is logged out all the same.
@@ -289,25 +280,12 @@ impl Client {
         }
     }
 
-    fn reserve(&self) -> Result<()> {
-        let mut seats = self.seats();
-        if let Some(most) = self.settings.max_sessions
-            && seats.open >= most
-        {
-            let message = format!("all {most} sessions that this client may open are in use");
-            return Err(Error::new(ErrorKind::SeatLimit, message).with_delivery(Delivery::NotSent));
-        }
-        seats.open += 1;
-        Ok(())
-    }
-
     /// Gives a session back: for the next to use, or to be logged out.
-    pub(super) fn give_back(&self, mut conversation: Conversation, time: Duration) -> Result<()> {
+    pub(super) fn give_back(&self, conversation: Conversation, time: Duration) -> Result<()> {
         if conversation.suspect || conversation.wire.is_interrupted() || self.barred.get().is_some() {
             return self.log_out(conversation, time);
         }
-        conversation.idle_since = Instant::now();
-        self.seats().idle.push(conversation);
+        self.seats.give_back(conversation);
         Ok(())
     }
 
@@ -430,12 +408,12 @@ impl Client {
             time,
             Some(&mut conversation.wire),
         );
-        let mut seats = self.seats();
         match ended {
-            Ok(()) => seats.open -= 1,
+            Ok(()) => self.seats.release(),
+            // The server holds it until then, so it counts.
             Err(_) => {
                 let Conversation { cookies, bearer, .. } = conversation;
-                seats.overdue.push(Overdue { cookies, bearer, until: Instant::now() + ENDED });
+                self.seats.put_off(Overdue { cookies, bearer, until: Instant::now() + ENDED });
             }
         }
         ended
@@ -473,7 +451,7 @@ impl Client {
     }
 
     fn log_out_overdue(&self, worker: &Worker) {
-        let mut overdue = std::mem::take(&mut self.seats().overdue);
+        let mut overdue = self.seats.take_overdue();
         while let Some(session) = overdue.pop() {
             // Half of what is left is for what the worker came for.
             let left = worker.deadline().remaining().map_or(OVERDUE, |left| OVERDUE.min(left / 2));
@@ -482,38 +460,25 @@ impl Client {
             }
         }
         // The next time begins with these, and not with the one that failed.
-        self.seats().overdue.extend(overdue);
+        overdue.into_iter().for_each(|session| self.seats.put_off(session));
     }
 
     /// Another attempt with a session that could not be logged out; it is kept when that fails too.
     fn log_out_again(&self, session: Overdue, time: Duration) -> Result<()> {
         let ended = self.send_logout(&session.cookies, session.bearer.as_ref(), time, None);
-        let mut seats = self.seats();
         if ended.is_ok() || session.until <= Instant::now() {
-            seats.open -= 1;
+            self.seats.release();
             return Ok(());
         }
-        seats.overdue.push(session);
+        self.seats.put_off(session);
         ended
     }
 
     fn close_idle(&self) -> Result<()> {
-        let (idle, overdue) = {
-            let mut seats = self.seats();
-            (std::mem::take(&mut seats.idle), std::mem::take(&mut seats.overdue))
-        };
-        // At once: a server that hangs costs one time-out, not one for each session.
-        let mut results = Vec::new();
-        std::thread::scope(|scope| {
-            let idle =
-                idle.into_iter().map(|conversation| scope.spawn(|| self.log_out(conversation, LOGOUT)));
-            let mut threads: Vec<_> = idle.collect();
-            let overdue =
-                overdue.into_iter().map(|session| scope.spawn(|| self.log_out_again(session, LOGOUT)));
-            threads.extend(overdue);
-            results.extend(threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))));
-        });
-        results.into_iter().collect()
+        self.seats.close(
+            |conversation| self.log_out(conversation, LOGOUT),
+            |session| self.log_out_again(session, LOGOUT),
+        )
     }
 
     /// The endpoint's version: as it was set, or the newest that the server has.

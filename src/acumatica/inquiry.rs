@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::address::{self, Base};
+use super::address;
 use super::auth::{Auth, Tokens};
 use super::client::{Client, alone_at, authorization};
 use super::entity::Entity;
@@ -17,7 +17,7 @@ use super::refusal;
 use super::session::Session;
 use crate::engine::connect::{Connect, Interrupt, Worker};
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Answer, Method, Request, Wire};
+use crate::http::{Answer, Base, Method, Request, Wire};
 
 /// Generic inquiries by OData as a backend, from [`Acumatica::inquiries`](super::Acumatica::inquiries).
 ///

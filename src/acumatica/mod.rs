@@ -8,7 +8,6 @@ mod address;
 mod auth;
 mod builder;
 mod client;
-mod cookies;
 mod entity;
 mod files;
 mod inquiry;

@@ -1,4 +1,6 @@
-//! In which branch and at which business date a request is made.
+//! In which branch, at which business date and within what time a request is made.
+
+use std::time::Duration;
 
 use super::query::Date;
 use crate::http::Request;
@@ -10,6 +12,7 @@ pub struct Scope {
     branch: Option<String>,
     business_date: Option<Date>,
     archived: bool,
+    timeout: Option<Duration>,
 }
 
 impl Scope {
@@ -40,6 +43,13 @@ impl Scope {
         self
     }
 
+    /// How long one request may take. Defaults to the client's.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     pub(super) fn add_to(&self, mut request: Request) -> Request {
         if let Some(branch) = &self.branch {
             request.set_header("PX-CbApiBranch", branch.clone());
@@ -50,6 +60,9 @@ impl Scope {
         if self.archived {
             request.set_header("PX-ApiArchive", "SHOW".to_owned());
         }
-        request
+        match self.timeout {
+            Some(timeout) => request.timeout(timeout),
+            None => request,
+        }
     }
 }

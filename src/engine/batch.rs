@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::connect::{Connect, Worker};
 use super::halt::{Halt, Tally};
 use super::logins::Logins;
-use super::monitor::{Interrupts, Monitor, Offered, Reporter};
+use super::monitor::{Monitor, Offered, Reporter};
 use super::outcome::{Outcome, Status};
 use super::pool;
 use super::progress::Progress;
@@ -21,6 +21,9 @@ use super::stats::Stats;
 use super::stop::{CancelToken, Deadline, Reason, Stop};
 use super::worker::work;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How many outcomes a worker holds back when nobody watches.
+const BLOCK: usize = 256;
 
 /// Collects calls and runs them at once, each worker on a session of its own.
 ///
@@ -58,6 +61,7 @@ pub struct BatchCall<'env, C: Connect, T> {
     id: Uuid,
     max_concurrent: usize,
     timeout: Option<Duration>,
+    deadline: Deadline,
     halts: Vec<Halt>,
     token: CancelToken,
     idempotent: bool,
@@ -79,7 +83,6 @@ enum Source<'env, S, T> {
 pub(crate) struct Shared<'env, C: Connect> {
     pub(crate) connect: &'env C,
     pub(crate) logins: Logins,
-    pub(crate) interrupts: Interrupts,
     pub(crate) tally: Tally,
     /// Set when calls may be run again.
     pub(crate) retry: Option<RetryPolicy>,
@@ -95,6 +98,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             id: Uuid::new_v4(),
             max_concurrent: 5,
             timeout: None,
+            deadline: Deadline::never(),
             halts: Vec::new(),
             token: CancelToken::new(),
             idempotent: false,
@@ -204,6 +208,14 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         self
     }
 
+    /// When the whole batch must be over, such as the deadline of a larger job; the earlier of this and
+    /// [`timeout`](Self::timeout) holds. Defaults to never.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// Whether the first failure ends the batch. Calls under way end by themselves. Defaults to `false`.
     #[must_use]
     pub fn fail_fast(self, fail_fast: bool) -> Self {
@@ -259,7 +271,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     where
         T: Send,
     {
-        self.execute_with_progress(|_| {})
+        self.run(None::<fn(&Progress)>)
     }
 
     /// As [`execute`](Self::execute), telling a callback how far it has come.
@@ -271,6 +283,13 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     ///
     /// As [`execute`](Self::execute).
     pub fn execute_with_progress(&self, progress: impl FnMut(&Progress)) -> Result<Report<T>>
+    where
+        T: Send,
+    {
+        self.run(Some(progress))
+    }
+
+    fn run(&self, progress: Option<impl FnMut(&Progress)>) -> Result<Report<T>>
     where
         T: Send,
     {
@@ -295,35 +314,46 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         }
         let (workers, shared, stop) = self.prepare(total);
         let (sender, outcomes) = unbounded();
+        // Whatever wakes this thread costs a change of thread; without a callback nobody waits for it.
+        let block = if progress.is_some() { 1 } else { BLOCK };
         let shared_by_all = &shared;
         let list_of_all = &list;
         let handles = &workers;
 
         let slots = pool::run(
             workers.len(),
-            move |worker| work(shared_by_all, list_of_all, &handles[worker], &sender),
+            move |worker| {
+                let mut held = Vec::new();
+                work(shared_by_all, list_of_all, &handles[worker], |outcome| {
+                    held.push(outcome);
+                    held.len() < block || sender.send(std::mem::take(&mut held)).is_ok()
+                });
+                let _ = sender.send(held);
+            },
             || {
-                let mut monitor = Monitor::new(&stop, &shared.interrupts);
+                let mut monitor = Monitor::new(&stop);
                 let mut reporter = Reporter::new(progress, total, began);
                 let mut slots: Vec<Option<Outcome<T>>> = Vec::new();
                 slots.resize_with(total, || None);
                 loop {
-                    let outcome = match outcomes.try_recv() {
-                        Ok(outcome) => outcome,
+                    let block = match outcomes.try_recv() {
+                        Ok(block) => block,
                         Err(TryRecvError::Disconnected) => break,
                         Err(TryRecvError::Empty) => {
                             reporter.tell();
                             match monitor.next(&outcomes) {
-                                Some(outcome) => outcome,
+                                Some(block) => block,
                                 None => break,
                             }
                         }
                     };
-                    if outcome.status() != Status::NotRun {
-                        reporter.count(outcome.is_success());
+                    for outcome in block {
+                        if outcome.status() != Status::NotRun {
+                            reporter.count(outcome.is_success());
+                        }
+                        let place = list.place(outcome.index());
+                        slots[place] = Some(outcome);
                     }
-                    let place = list.place(outcome.index());
-                    slots[place] = Some(outcome);
                 }
                 reporter.tell();
                 slots
@@ -402,12 +432,14 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
         pool::run(
             workers.len(),
-            move |worker| work(shared_by_all, queue_of_all, &handles[worker], &sender),
+            move |worker| {
+                work(shared_by_all, queue_of_all, &handles[worker], |outcome| sender.send(outcome).is_ok());
+            },
             || {
                 // Owned here, so that a panic of the iterator or the sink drops it and the workers end.
                 let outcomes = outcomes;
                 let mut feed = Some(queue.feed(item_sender));
-                let mut monitor = Monitor::new(&stop, &shared.interrupts);
+                let mut monitor = Monitor::new(&stop);
                 let mut tell = |outcome: Outcome<T>| {
                     stats.count(&outcome);
                     sink(outcome);
@@ -518,6 +550,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             id: self.id,
             max_concurrent: self.max_concurrent,
             timeout: self.timeout,
+            deadline: self.deadline,
             halts: self.halts.clone(),
             token: self.token.clone(),
             idempotent: self.idempotent,
@@ -536,13 +569,13 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     }
 
     fn prepare(&self, calls: usize) -> (Vec<Worker>, Shared<'env, C>, Stop) {
-        let deadline = self.timeout.map_or(Deadline::never(), Deadline::after);
-        let stop = Stop::new(deadline, self.token.clone());
-        let workers = self.max_concurrent.min(calls);
+        let deadline = self.timeout.map_or(Deadline::never(), Deadline::after).min(self.deadline);
+        let sessions = self.connect.max_sessions();
+        let workers = self.max_concurrent.min(calls).min(sessions.unwrap_or(usize::MAX).max(1));
+        let stop = Stop::new(deadline, self.token.clone(), workers);
         let shared = Shared {
             connect: self.connect,
-            logins: Logins::new(&self.retry),
-            interrupts: Interrupts::new(workers),
+            logins: Logins::new(&self.retry, if sessions.is_some() { workers.max(1) } else { 2 }),
             tally: Tally::new(self.halts.clone()),
             retry: self.idempotent.then(|| self.retry.clone()),
         };

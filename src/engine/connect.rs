@@ -50,6 +50,13 @@ pub trait Connect: Sync {
     /// nobody tries to log in again.
     fn connect(&self, worker: &Worker) -> Result<Self::Session>;
 
+    /// How many sessions may be open at once, where that is known, as from a licence. A batch then has no more
+    /// workers than that, and they log in together once the first has. Defaults to `None`: logins are
+    /// tried two, four, eight at a time, so that a server with few seats refuses few.
+    fn max_sessions(&self) -> Option<usize> {
+        None
+    }
+
     /// Something that ends the session's current I/O from another thread: called at the deadline.
     /// Defaults to `None`: such a session's calls end by themselves.
     fn interrupt(&self, session: &Self::Session) -> Option<Interrupt> {
@@ -74,6 +81,10 @@ impl<C: Connect + ?Sized> Connect for &C {
 
     fn connect(&self, worker: &Worker) -> Result<Self::Session> {
         (**self).connect(worker)
+    }
+
+    fn max_sessions(&self) -> Option<usize> {
+        (**self).max_sessions()
     }
 
     fn interrupt(&self, session: &Self::Session) -> Option<Interrupt> {
@@ -148,7 +159,7 @@ impl Worker {
     /// ```
     #[must_use]
     pub fn detached(deadline: Deadline) -> Self {
-        Self::new(0, Stop::new(deadline, CancelToken::new()))
+        Self::new(0, Stop::new(deadline, CancelToken::new(), 1))
     }
 
     /// Which worker of the batch this is, from 0.
@@ -188,6 +199,13 @@ impl Worker {
     /// not sent.
     pub fn check(&self) -> Result<()> {
         self.0.stop.reason().map_or(Ok(()), |reason| Err(reason.to_error()))
+    }
+
+    /// Names what ends the I/O of [`Connect::connect`] while it is under way, so that
+    /// [`CancelToken::cancel_now`] stops a login too. What [`Connect::interrupt`] gives takes its place
+    /// once the session is open.
+    pub fn on_interrupt(&self, interrupt: Interrupt) {
+        self.0.stop.interrupts().arm(self.0.id, Some(interrupt));
     }
 
     /// Waits, and is woken by everything that ends the batch.

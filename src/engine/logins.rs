@@ -3,7 +3,8 @@
 //! A login is the one request that can do harm by being repeated: a wrong password tried by ten
 //! workers locks the account, and ten logins at a server with three seats throw other people out. So
 //! a worker needs a permit to log in. There is one at first; a login that succeeds gives out two, so
-//! the number of logins under way doubles. The first refused seat ends that: from then on there is
+//! the number of logins under way doubles - or one for every worker, where the backend knows how many
+//! sessions it may have. The first refused seat ends that: from then on there is
 //! one permit, and the worker that holds it tries again after a while. Everything else that is
 //! refused for good closes the desk: nobody logs in again, and who has a session goes on with it.
 
@@ -45,10 +46,12 @@ pub(crate) struct Logins {
     refusal: OnceLock<(ErrorKind, String)>,
     attempts: u32,
     probe: Duration,
+    /// The permits that a success gives out.
+    more: usize,
 }
 
 impl Logins {
-    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+    pub(crate) fn new(policy: &RetryPolicy, more: usize) -> Self {
         let permits = unbounded();
         let logins = Self {
             permits,
@@ -59,6 +62,7 @@ impl Logins {
             refusal: OnceLock::new(),
             attempts: policy.max_attempts(),
             probe: PROBE,
+            more,
         };
         logins.give(None);
         logins
@@ -103,9 +107,8 @@ impl Logins {
     pub(crate) fn succeeded(&self, permit: Permit) {
         self.live.fetch_add(1, Ordering::AcqRel);
         if !self.limited.load(Ordering::Acquire) {
-            self.outstanding.fetch_add(1, Ordering::AcqRel);
-            self.give(None);
-            self.give(None);
+            self.outstanding.fetch_add(self.more - 1, Ordering::AcqRel);
+            (0..self.more).for_each(|_| self.give(None));
         } else if permit.not_before.is_some() {
             // A probe found a free seat: perhaps there is another.
             self.give(None);
@@ -129,8 +132,17 @@ impl Logins {
             }
             return;
         }
-        self.limited.store(true, Ordering::Release);
-        let Some(mut permit) = permit else { return };
+        let mut mine = permit;
+        if !self.limited.swap(true, Ordering::AcqRel) {
+            // Permits that nobody has taken yet would be refused one after the other.
+            for untaken in self.permits.1.try_iter() {
+                if mine.replace(untaken).is_some() {
+                    self.outstanding.fetch_sub(1, Ordering::AcqRel);
+                }
+            }
+        }
+        // Whoever lost a session has no permit and may have found none; somebody else has the last one.
+        let Some(mut permit) = mine else { return };
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }

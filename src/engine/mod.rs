@@ -5,6 +5,7 @@
 pub(crate) mod batch;
 pub(crate) mod connect;
 pub(crate) mod halt;
+mod interrupts;
 pub(crate) mod join;
 mod logins;
 mod monitor;

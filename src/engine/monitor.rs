@@ -1,85 +1,18 @@
 //! The caller's thread while a batch runs: outcomes, deadline, cancel -> slots, progress.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 
-use super::connect::Interrupt;
 use super::outcome::Outcome;
 use super::progress::Progress;
 use super::stop::{Never, Stop};
-
-/// What can be interrupted, a slot for each worker.
-///
-/// Each slot has a lock, for one reason: a session that goes back to its backend's pool must not be
-/// interrupted a moment later in the middle of another batch. Taking the interrupt out of its slot is
-/// what decides.
-pub(crate) struct Interrupts {
-    slots: Vec<Slot>,
-    fired: AtomicBool,
-}
-
-#[derive(Default)]
-struct Slot {
-    busy: AtomicBool,
-    interrupt: Mutex<Option<Interrupt>>,
-}
-
-impl Slot {
-    fn take(&self) -> Option<Interrupt> {
-        self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Interrupts {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { slots: (0..workers).map(|_| Slot::default()).collect(), fired: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn arm(&self, worker: usize, interrupt: Option<Interrupt>) {
-        *self.slots[worker].interrupt.lock().unwrap_or_else(PoisonError::into_inner) = interrupt;
-    }
-
-    pub(crate) fn disarm(&self, worker: usize) {
-        drop(self.slots[worker].take());
-    }
-
-    /// Says whether a worker is in a call. A session that is idle needs no interrupt, and is better
-    /// closed in good order.
-    pub(crate) fn set_busy(&self, worker: usize, busy: bool) {
-        self.slots[worker].busy.store(busy, Ordering::SeqCst);
-        if busy && self.fired.load(Ordering::SeqCst) {
-            self.fire_one(worker);
-        }
-    }
-
-    /// Interrupts every session that is in a call, and every one that begins a call from now on.
-    fn fire(&self) {
-        self.fired.store(true, Ordering::SeqCst);
-        for worker in 0..self.slots.len() {
-            self.fire_one(worker);
-        }
-    }
-
-    fn fire_one(&self, worker: usize) {
-        let slot = &self.slots[worker];
-        if slot.busy.load(Ordering::SeqCst)
-            && let Some(interrupt) = slot.take()
-        {
-            // Foreign code; a panic in it leaves the session to its own deadline.
-            let _ = catch_unwind(AssertUnwindSafe(interrupt));
-        }
-    }
-}
 
 /// Waits on the caller's thread for what the workers have to tell, and interrupts their sessions when
 /// it is time to.
 pub(crate) struct Monitor<'a> {
     stop: &'a Stop,
-    interrupts: &'a Interrupts,
     deadline: Receiver<Instant>,
     now: Receiver<Never>,
 }
@@ -92,13 +25,13 @@ pub(crate) enum Offered<T> {
 }
 
 impl<'a> Monitor<'a> {
-    pub(crate) fn new(stop: &'a Stop, interrupts: &'a Interrupts) -> Self {
+    pub(crate) fn new(stop: &'a Stop) -> Self {
         let now = stop.token().now().receiver().clone();
-        Self { stop, interrupts, deadline: stop.deadline().channel(), now }
+        Self { stop, deadline: stop.deadline().channel(), now }
     }
 
-    /// The next outcome; `None` when all workers are gone.
-    pub(crate) fn next<T>(&mut self, outcomes: &Receiver<Outcome<T>>) -> Option<Outcome<T>> {
+    /// The next outcome or block of them; `None` when all workers are gone.
+    pub(crate) fn next<T>(&mut self, outcomes: &Receiver<T>) -> Option<T> {
         loop {
             select! {
                 recv(outcomes) -> outcome => return outcome.ok(),
@@ -132,7 +65,7 @@ impl<'a> Monitor<'a> {
     }
 
     fn fire(&mut self) {
-        self.interrupts.fire();
+        self.stop.interrupts().fire();
         (self.deadline, self.now) = (never(), never());
     }
 }
@@ -146,9 +79,9 @@ pub(crate) struct Reporter<F> {
 }
 
 impl<F: FnMut(&Progress)> Reporter<F> {
-    pub(crate) fn new(callback: F, total: usize, began: Instant) -> Self {
+    pub(crate) fn new(callback: Option<F>, total: usize, began: Instant) -> Self {
         let progress = Progress { total, ..Progress::default() };
-        Self { callback: Some(callback), progress, began, told: None }
+        Self { callback, progress, began, told: None }
     }
 
     pub(crate) fn count(&mut self, succeeded: bool) {

@@ -286,7 +286,9 @@ struct Time(Duration);
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs_f64();
-        if seconds >= 120.0 {
+        if self.0.is_zero() {
+            f.write_str("0 s")
+        } else if seconds >= 120.0 {
             write!(f, "{}:{:02} min", self.0.as_secs() / 60, self.0.as_secs() % 60)
         } else if seconds >= 1.0 {
             write!(f, "{seconds:.2} s")

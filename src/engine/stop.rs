@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, at, bounded, never, select};
 
+use super::interrupts::Interrupts;
 use crate::error::{Delivery, Error, ErrorKind};
 
 /// The instant at which something must be over, or never.
@@ -217,11 +218,23 @@ struct StopState {
     token: CancelToken,
     halt: Signal,
     reason: OnceLock<Reason>,
+    interrupts: Interrupts,
 }
 
 impl Stop {
-    pub(crate) fn new(deadline: Deadline, token: CancelToken) -> Self {
-        Self(Arc::new(StopState { deadline, token, halt: Signal::new(), reason: OnceLock::new() }))
+    pub(crate) fn new(deadline: Deadline, token: CancelToken, workers: usize) -> Self {
+        let interrupts = Interrupts::new(workers);
+        Self(Arc::new(StopState {
+            deadline,
+            token,
+            halt: Signal::new(),
+            reason: OnceLock::new(),
+            interrupts,
+        }))
+    }
+
+    pub(crate) fn interrupts(&self) -> &Interrupts {
+        &self.0.interrupts
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
@@ -285,7 +298,7 @@ mod tests {
     #[test]
     fn every_waiter_is_woken_by_one_cancel() {
         let token = CancelToken::new();
-        let stop = Stop::new(Deadline::never(), token.clone());
+        let stop = Stop::new(Deadline::never(), token.clone(), 1);
         std::thread::scope(|scope| {
             let waiters: Vec<_> = (0..4).map(|_| scope.spawn(|| stop.wait(LONG))).collect();
             token.cancel();
@@ -297,13 +310,13 @@ mod tests {
 
     #[test]
     fn a_wait_ends_at_the_deadline_and_says_so() {
-        let stop = Stop::new(Deadline::after(Duration::from_millis(5)), CancelToken::new());
+        let stop = Stop::new(Deadline::after(Duration::from_millis(5)), CancelToken::new(), 1);
         assert!(matches!(stop.wait(LONG), Err(Reason::Deadline)));
     }
 
     #[test]
     fn the_first_reason_stays() {
-        let stop = Stop::new(Deadline::never(), CancelToken::new());
+        let stop = Stop::new(Deadline::never(), CancelToken::new(), 1);
         stop.halt(Reason::Halted("first".into()));
         stop.halt(Reason::Halted("second".into()));
         assert_eq!(stop.reason().unwrap().to_error().message(), "first");

@@ -5,8 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
-
 use super::batch::Shared;
 use super::connect::{Connect, Pause, Worker, nanos};
 use super::outcome::{Outcome, Ticket};
@@ -16,9 +14,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// Runs calls until none is left, or none may begin.
 ///
 /// Nothing in here can take the worker down: the backend's code and the user's run behind
-/// `catch_unwind`, and a call that was taken always ends in an outcome.
-pub(crate) fn work<C, Q, T>(shared: &Shared<'_, C>, queue: &Q, worker: &Worker, outcomes: &Sender<Outcome<T>>)
-where
+/// `catch_unwind`, and a call that was taken always ends in an outcome. `tell` says whether anybody still
+/// wants them.
+pub(crate) fn work<C, Q, T>(
+    shared: &Shared<'_, C>,
+    queue: &Q,
+    worker: &Worker,
+    mut tell: impl FnMut(Outcome<T>) -> bool,
+) where
     C: Connect,
     Q: Queue<C::Session, T>,
 {
@@ -29,7 +32,7 @@ where
         }
         let Some((call, ticket, queued_since)) = queue.take(worker.stop()) else { continue };
         let outcome = seat.run(queue, &call, ticket, queued_since);
-        if outcomes.send(outcome).is_err() {
+        if !tell(outcome) {
             break; // The caller's side panicked, and waits for us to be gone.
         }
     }
@@ -48,7 +51,8 @@ struct Seat<'a, 'env, C: Connect> {
 impl<C: Connect> Seat<'_, '_, C> {
     /// Sees to it that there is a session: `false` when there will be none, or nothing is left to do.
     fn open<Q: Queue<C::Session, T>, T>(&mut self, queue: &Q) -> bool {
-        let Shared { connect, logins, interrupts, .. } = self.shared;
+        let Shared { connect, logins, .. } = self.shared;
+        let interrupts = self.worker.stop().interrupts();
         while self.session.is_none() {
             // The seat of a session that broke is ours to take again; any other needs a permit.
             let permit = if std::mem::take(&mut self.opened_before) {
@@ -82,6 +86,7 @@ impl<C: Connect> Seat<'_, '_, C> {
                     }
                 }
                 Err(error) => {
+                    interrupts.disarm(self.worker.id());
                     counters.login_time.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
                     if error.kind() == ErrorKind::SeatLimit {
                         counters.refused_seats.fetch_add(1, Ordering::Relaxed);
@@ -101,14 +106,10 @@ impl<C: Connect> Seat<'_, '_, C> {
         ticket: Ticket,
         queued_since: Instant,
     ) -> Outcome<T> {
-        let Shared { interrupts, tally, retry, .. } = self.shared;
+        let Shared { tally, retry, .. } = self.shared;
         let began = Instant::now();
         let queued = began.saturating_duration_since(queued_since);
-        // Busy first, then the look at the stop signal: so either we see that it is time to stop, or
-        // the monitor sees that there is something to interrupt.
-        interrupts.set_busy(self.worker.id(), true);
         if let Some(reason) = self.worker.stop().reason() {
-            interrupts.set_busy(self.worker.id(), false);
             return ticket.not_run(reason.to_error(), queued);
         }
         let waited = self.worker.limit_waited();
@@ -123,7 +124,7 @@ impl<C: Connect> Seat<'_, '_, C> {
                 break result;
             }
             // Only a batch that said that its calls may run twice gets here with a policy.
-            let Some(policy) = retry.as_ref().filter(|_| error.kind().is_transient()) else { break result };
+            let Some(policy) = retry.as_ref().filter(|_| error.is_transient()) else { break result };
             let Some(wait) = backoff.get_or_insert_with(|| policy.backoff()).next() else { break result };
             let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
             if self.worker.pause(wait, Pause::Retry).is_err() {
@@ -131,7 +132,6 @@ impl<C: Connect> Seat<'_, '_, C> {
             }
             self.worker.count_retry();
         };
-        interrupts.set_busy(self.worker.id(), false);
         let elapsed = began.elapsed().saturating_sub(self.worker.limit_waited().saturating_sub(waited));
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Panicked) {
             // Whatever the panic left behind in the session is not for the next call.
@@ -145,7 +145,7 @@ impl<C: Connect> Seat<'_, '_, C> {
     /// Closes the session, if there is one.
     fn close(&mut self) {
         let Some(session) = self.session.take() else { return };
-        self.shared.interrupts.disarm(self.worker.id());
+        self.worker.stop().interrupts().disarm(self.worker.id());
         let closed = caught("closing a session", || self.shared.connect.disconnect(session));
         if closed.is_err() {
             self.worker.counters().failed_logouts.fetch_add(1, Ordering::Relaxed);

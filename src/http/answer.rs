@@ -40,16 +40,6 @@ impl Answer {
         self.after_loss
     }
 
-    /// How often the request was tried.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    /// How long the attempt that was answered took.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.elapsed
-    }
-
     /// The first header of that name, where it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -87,7 +77,7 @@ impl Answer {
 
     /// The beginning of the body, for an error message: of HTML the title or the first text.
     pub(crate) fn text_lossy(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(64 << 10)]);
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(16 << 10)]);
         let looks_like_html = text.trim_start().starts_with('<');
         let text = if looks_like_html { words_of_html(&text) } else { text.into_owned() };
         shorten(&text, QUOTED)

@@ -8,6 +8,7 @@ use super::phase::{Late, Trace};
 use crate::error::{Delivery, Error, ErrorKind};
 
 /// What is known of the attempt besides the error.
+#[derive(Clone)]
 pub(super) struct Attempt<'a> {
     /// `host:port`, without user or password.
     pub(super) host: &'a str,
@@ -17,6 +18,8 @@ pub(super) struct Attempt<'a> {
     pub(super) timeout: Duration,
     /// Whether the deadline of the batch came before the timeout of the request.
     pub(super) by_deadline: bool,
+    /// Whether that deadline has passed.
+    pub(super) deadline_is_over: bool,
     pub(super) status: Option<u16>,
 }
 
@@ -74,7 +77,11 @@ impl Failure {
     pub(super) fn read(error: ureq::Error, attempt: &Attempt<'_>) -> Self {
         let (host, trace) = (attempt.host, &attempt.trace);
         let delivery = if trace.written == 0 { Delivery::NotSent } else { Delivery::MaybeSent };
-        let failure = if attempt.interrupted {
+        let failure = if attempt.interrupted && attempt.deadline_is_over {
+            // Who is faster at the deadline, the interrupt or the socket's own limit, is no matter to
+            // the reader.
+            Self::late(Late::Attempt, delivery, &Attempt { by_deadline: true, ..attempt.clone() })
+        } else if attempt.interrupted {
             Self::new(ErrorKind::Interrupted, format!("interrupted while talking to {host}"), delivery)
         } else if let Some(late) = trace.late {
             Self::late(late, delivery, attempt)

@@ -82,9 +82,9 @@ impl Host {
     }
 
     /// Waits until the request may go.
-    pub(super) fn admit(&self, worker: &Worker, unmetered: bool) -> Result<Permit> {
+    pub(super) fn admit(&self, worker: &Worker) -> Result<Permit> {
         worker.check()?;
-        let mut reserved = unmetered;
+        let mut reserved = false;
         loop {
             match self.ask(&mut reserved)? {
                 Admission::Go(permit) => return Ok(permit),
@@ -100,7 +100,7 @@ impl Host {
             if wait > self.config().retry.max_retry_after() {
                 return Err(closed_for_long(wait));
             }
-            return Ok(Admission::Wait(wait, Pause::Retry));
+            return Ok(Admission::Wait(wait, Pause::Limit));
         }
         if let Some(wait) = traffic.breaker.wait(now) {
             return Ok(Admission::Wait(wait, Pause::Retry));

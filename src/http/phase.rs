@@ -34,6 +34,8 @@ pub(super) struct Trace {
     pub(super) no_name: bool,
     /// Whether reading failed, other than by the end of the stream.
     pub(super) broken: bool,
+    /// Whether the server hung up before it had the whole request.
+    pub(super) cut_off: bool,
     pub(super) late: Option<Late>,
     depth: u32,
     deadline: Instant,
@@ -49,6 +51,7 @@ impl Trace {
             connecting: false,
             no_name: false,
             broken: false,
+            cut_off: false,
             late: None,
             depth: 0,
             deadline,
@@ -145,6 +148,13 @@ impl Phase {
 
     pub(super) fn broke(&self) {
         self.lock().broken = true;
+    }
+
+    /// Writing failed; `true`, and written down, when a part of the request is out already.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let mut trace = self.lock();
+        trace.cut_off = trace.written > 0;
+        trace.cut_off
     }
 
     pub(super) fn no_name(&self) {

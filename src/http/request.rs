@@ -38,7 +38,6 @@ pub(crate) struct Request {
     pub(super) timeout: Option<Duration>,
     pub(super) operation: Option<Cow<'static, str>>,
     pub(super) entity: Option<String>,
-    pub(super) unmetered: bool,
     pub(super) throttling_is_final: bool,
 }
 
@@ -56,7 +55,6 @@ impl Request {
             timeout: None,
             operation: None,
             entity: None,
-            unmetered: false,
             throttling_is_final: false,
         }
     }
@@ -125,12 +123,6 @@ impl Request {
     /// of too many requests.
     pub(crate) fn throttling_is_final(mut self) -> Self {
         self.throttling_is_final = true;
-        self
-    }
-
-    /// Does not count against the rate limits, as login and logout do not.
-    pub(crate) fn unmetered(mut self) -> Self {
-        self.unmetered = true;
         self
     }
 

@@ -99,7 +99,7 @@ impl<In: Transport> Connector<In> for Dial {
         (details.register_shutdown)(Arc::downgrade(&stream) as Weak<dyn ShutdownHandle>)?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Either::B(Socket { stream, buffers, phase: self.phase.clone() })))
+        Ok(Some(Either::B(Socket::new(stream, buffers, self.phase.clone()))))
     }
 }
 
@@ -191,6 +191,37 @@ struct Socket {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     phase: Arc<Phase>,
+    reads: Patience,
+    writes: Patience,
+}
+
+impl Socket {
+    fn new(stream: Arc<TcpStream>, buffers: LazyBuffers, phase: Arc<Phase>) -> Self {
+        Self { stream, buffers, phase, reads: Patience::default(), writes: Patience::default() }
+    }
+}
+
+/// The time limit that the system has for a socket's reads or writes.
+#[derive(Default)]
+struct Patience {
+    set: Duration,
+    /// Whether it ran out during what is being done, so that the next one has to be exact.
+    ran_out: bool,
+}
+
+impl Patience {
+    /// The limit to set, when there is this much time left; `None`: the one that is set will do. The time
+    /// left is nearly the same for one request after another, so it is set a little short and kept:
+    /// when it runs out, the rest of the time follows.
+    fn renew(&mut self, left: Duration) -> Option<Duration> {
+        if !self.ran_out && self.set <= left && self.set >= left / 2 {
+            return None;
+        }
+        // A socket takes no timeout of zero.
+        self.set = if self.ran_out { left } else { left - left / 8 }.max(Duration::from_millis(1));
+        self.ran_out = false;
+        Some(self.set)
+    }
 }
 
 impl Transport for Socket {
@@ -202,7 +233,9 @@ impl Transport for Socket {
         let mut rest = &self.buffers.output()[..amount];
         while !rest.is_empty() {
             let Some(left) = self.phase.left() else { return Err(Error::Timeout(Timeout::Global)) };
-            self.stream.set_write_timeout(Some(at_least_a_millisecond(left)))?;
+            if let Some(limit) = self.writes.renew(left) {
+                self.stream.set_write_timeout(Some(limit))?;
+            }
             match (&*self.stream).write(rest) {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero.into())),
                 Ok(written) => {
@@ -213,7 +246,11 @@ impl Transport for Socket {
                 Err(e) if is_timeout(&e) => {
                     // Not every system tells how much it took before the time was over.
                     self.phase.wrote(1);
+                    self.writes.ran_out = true;
                 }
+                // A server that refuses a request need not read all of it (413, 401), and what it said
+                // before it hung up can still be read.
+                Err(_) if self.phase.is_cut_off() => return Ok(()),
                 Err(e) => return Err(Error::Io(e)),
             }
         }
@@ -223,14 +260,17 @@ impl Transport for Socket {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         loop {
             let Some(left) = self.phase.left() else { return Err(Error::Timeout(Timeout::Global)) };
-            self.stream.set_read_timeout(Some(at_least_a_millisecond(left)))?;
+            if let Some(limit) = self.reads.renew(left) {
+                self.stream.set_read_timeout(Some(limit))?;
+            }
             match (&*self.stream).read(self.buffers.input_append_buf()) {
                 Ok(read) => {
                     self.buffers.input_appended(read);
                     self.phase.got(read);
                     return Ok(read > 0);
                 }
-                Err(e) if e.kind() == ErrorKind::Interrupted || is_timeout(&e) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if is_timeout(&e) => self.reads.ran_out = true,
                 Err(e) => {
                     self.phase.broke();
                     return Err(Error::Io(e));
@@ -259,11 +299,101 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// A socket takes no timeout of zero.
-fn at_least_a_millisecond(left: Duration) -> Duration {
-    left.max(Duration::from_millis(1))
-}
-
 fn is_timeout(e: &io::Error) -> bool {
     matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn pair() -> (Socket, TcpStream, Arc<Phase>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let phase = Arc::new(Phase::new());
+        phase.begin(Instant::now() + Duration::from_secs(10));
+        let buffers = LazyBuffers::new(1 << 10, 1 << 20);
+        let (peer, _) = listener.accept().unwrap();
+        (Socket::new(stream, buffers, phase.clone()), peer, phase)
+    }
+
+    fn no_limit() -> NextTimeout {
+        NextTimeout::default()
+    }
+
+    #[test]
+    fn a_write_on_a_connection_that_was_reset_before_sends_nothing() {
+        let (mut socket, mut peer, phase) = pair();
+        socket.buffers().output()[..5].copy_from_slice(b"hello");
+        socket.transmit_output(5, no_limit()).unwrap();
+        // To close with something unread is to reset.
+        peer.read_exact(&mut [0]).unwrap();
+        drop(peer);
+        assert!(!matches!((&*socket.stream).read(&mut [0]), Ok(1..)));
+        phase.begin(Instant::now() + Duration::from_secs(10));
+        assert!(socket.transmit_output(5, no_limit()).is_err());
+        assert_eq!(phase.trace().written, 0);
+        assert!(!socket.is_open());
+    }
+
+    #[test]
+    fn every_byte_the_system_takes_is_counted_even_when_the_rest_is_not_taken() {
+        let (mut socket, peer, phase) = pair();
+        phase.begin(Instant::now() + Duration::from_millis(50));
+        let mut error = None;
+        for _ in 0..100 {
+            error = socket.transmit_output(1 << 20, no_limit()).err();
+            if error.is_some() {
+                break;
+            }
+        }
+        assert!(matches!(error, Some(Error::Timeout(_))), "{error:?}");
+        assert!(phase.trace().written > 0);
+        drop(peer);
+    }
+
+    #[test]
+    fn what_is_written_while_connecting_is_not_the_request() {
+        let (mut socket, _peer, phase) = pair();
+        phase.connect_begins(Duration::from_secs(10));
+        phase.connect_begins(Duration::from_secs(10));
+        socket.transmit_output(5, no_limit()).unwrap();
+        phase.connect_ended(true);
+        socket.transmit_output(5, no_limit()).unwrap();
+        assert_eq!(phase.trace().written, 0);
+        phase.connect_ended(true);
+        socket.transmit_output(5, no_limit()).unwrap();
+        assert_eq!(phase.trace().written, 5);
+    }
+
+    #[test]
+    fn a_limit_is_kept_from_one_request_to_the_next_and_never_longer_than_the_time_left() {
+        let (mut patience, s) = (Patience::default(), Duration::from_secs(1));
+        let first = patience.renew(60 * s).unwrap();
+        assert!(first <= 60 * s && first >= 30 * s);
+        for left in [60 * s, 59 * s, first] {
+            assert_eq!(patience.renew(left), None);
+        }
+        // It runs out before the request has to be over: the rest follows, to the end.
+        patience.ran_out = true;
+        assert_eq!(patience.renew(7 * s), Some(7 * s));
+        assert!(patience.renew(60 * s).is_some_and(|limit| limit >= 30 * s));
+        assert!(patience.renew(2 * s).is_some_and(|limit| limit <= 2 * s));
+        assert!(patience.renew(Duration::from_nanos(1)).is_some_and(|limit| !limit.is_zero()));
+    }
+
+    #[test]
+    fn a_connection_with_anything_to_read_is_not_used_again() {
+        let (mut socket, mut peer, _phase) = pair();
+        assert!(socket.is_open());
+        peer.write_all(b"x").unwrap();
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 1);
+        assert!(!socket.is_open());
+
+        let (mut socket, peer, _phase) = pair();
+        drop(peer);
+        assert_eq!(socket.stream.peek(&mut [0]).unwrap(), 0);
+        assert!(!socket.is_open());
+    }
 }

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::host::{Host, Permit};
 use super::request::{Nature, Request};
 use crate::engine::retry::{Backoff, RetryPolicy};
-use crate::error::Delivery;
+use crate::error::{Delivery, Error, ErrorKind};
 
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub(super) struct Tries {
     /// Those that count against the policy: while the breaker holds the host's requests back, the one
     /// that probes is not blamed for it.
     counted: u32,
-    pub(super) maybe_sent: bool,
+    /// Whether any of them may have arrived.
+    maybe_sent: bool,
+    /// Whether the one clean resend is used up.
     resent: bool,
     backoff: Option<Backoff>,
     throttled: Option<Backoff>,
@@ -50,10 +52,6 @@ impl Tries {
     /// Begins an attempt and gives its number.
     pub(super) fn begin(&mut self) -> u32 {
         self.made = self.made.saturating_add(1);
-        self.made
-    }
-
-    pub(super) fn made(&self) -> u32 {
         self.made
     }
 
@@ -95,8 +93,8 @@ impl Tries {
         let may_go_again =
             failure.transient && (failure.delivery == Delivery::NotSent || self.nature.is_resendable());
         // A name that is not found is a mistyped address, until the host has answered under it.
-        let no_name = failure.transient && failure.delivery == Delivery::NotSent && !failure.refused;
-        if failure.refused || (no_name && host.is_known()) {
+        let took_nothing = failure.transient && failure.delivery == Delivery::NotSent;
+        if failure.refused || (took_nothing && host.is_known()) {
             permit.refused();
             return self.refused(may_go_again, true, host);
         }
@@ -116,6 +114,26 @@ impl Tries {
         again
     }
 
+    /// Whether an earlier attempt may have been applied.
+    pub(super) fn is_maybe_sent(&self) -> bool {
+        self.maybe_sent
+    }
+
+    /// How the attempts ended, in one error.
+    pub(super) fn finish(&mut self, request: &Request, failure: Failure) -> Error {
+        self.maybe_sent |= failure.delivery != Delivery::NotSent;
+        let permanent = failure.error.kind() == ErrorKind::Connect && !failure.transient;
+        // An earlier attempt may have arrived where the last one did not.
+        let delivery = if self.maybe_sent { Delivery::MaybeSent } else { Delivery::NotSent };
+        request
+            .label(failure.error)
+            .with_delivery(delivery)
+            .with_resendable(self.nature.is_resendable())
+            .with_attempts(self.made)
+            // A certificate that is not trusted stays so.
+            .with_permanent(permanent)
+    }
+
     /// The server asked for fewer requests: a request that it did not take may always go again.
     fn throttled(&mut self, answer: &Answer, permit: Permit) -> Next {
         let wait = answer.retry_after().unwrap_or_else(|| {
@@ -124,10 +142,10 @@ impl Tries {
             self.throttled.get_or_insert_with(endless).next().unwrap_or_default()
         });
         permit.throttled(wait);
-        if self.count() || wait > self.policy.max_retry_after() {
+        if self.count() {
             return Next::Stop;
         }
-        // The gate does the waiting, for this session and all others.
+        // The gate does the waiting, for this session and all others; it lets nobody wait too long.
         Next::Again(Duration::ZERO)
     }
 
@@ -141,7 +159,7 @@ impl Tries {
             // Admission does the waiting, until nobody has to wait any more.
             return if host.is_out_of_patience() { Next::Stop } else { Next::Again(Duration::ZERO) };
         }
-        if self.count() && !(no_connection && !host.is_out_of_patience()) {
+        if self.count() && (!no_connection || host.is_out_of_patience()) {
             return Next::Stop;
         }
         Next::Again(self.wait())

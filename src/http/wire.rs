@@ -1,5 +1,6 @@
 //! One session's line to the server, and the retry loop around each of its requests.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::request::Request;
 use super::tries::{Next, Tries};
 use super::{body, socket};
 use crate::engine::connect::{Interrupt, Pause, Worker};
-use crate::error::{Delivery, Error, Result};
+use crate::error::Result;
 
 /// A timeout so long that nobody waits for it; `Instant` can hold it.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -35,14 +36,14 @@ impl Wire {
         Self { host, worker, line }
     }
 
-    /// A session that was kept open moves to the worker of another batch.
-    pub(crate) fn attach(&mut self, worker: &Worker) {
-        self.worker = worker.clone();
-    }
-
     /// The worker that the session lives on.
     pub(crate) fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// A session that was kept open moves to the worker of another batch.
+    pub(crate) fn attach(&mut self, worker: &Worker) {
+        self.worker = worker.clone();
     }
 
     /// Sends a request as often as that is safe and useful, and gives the last answer.
@@ -55,7 +56,7 @@ impl Wire {
         // What the last attempt ended with, should the waiting before the next one be cut short.
         let mut last: Option<Result<Answer>> = None;
         loop {
-            let permit = match self.host.admit(&self.worker, request.unmetered) {
+            let permit = match self.host.admit(&self.worker) {
                 Ok(permit) => permit,
                 Err(stopped) => return last.unwrap_or_else(|| Err(request.label(stopped))),
             };
@@ -68,7 +69,7 @@ impl Wire {
             let (ended, next) = match self.line.attempt(&self.host, request, timeout, deadline) {
                 Ok(mut answer) => {
                     answer.attempts = attempt;
-                    answer.after_loss = tries.maybe_sent;
+                    answer.after_loss = tries.is_maybe_sent();
                     let next = tries.after_answer(&answer, request, &self.host, permit);
                     (Ok(answer), next)
                 }
@@ -169,6 +170,7 @@ impl Line {
             connect_timeout: host.config().connect_timeout,
             timeout,
             by_deadline: until < by_timeout,
+            deadline_is_over: deadline.is_some_and(|deadline| deadline <= Instant::now()),
             status,
         };
         let response = self.run(request, uri).map_err(|e| match e {
@@ -177,6 +179,10 @@ impl Line {
         })?;
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
+        if status < 400 && self.phase.trace().cut_off {
+            // Only a refusal makes sense before the whole request has arrived.
+            return Err(Failure::read(io::Error::from(io::ErrorKind::BrokenPipe).into(), &attempt(None)));
+        }
         let most = host.config().max_body;
         let body = match body::read(body, &parts.headers, most, &self.phase) {
             Ok(body) => body,
@@ -248,20 +254,4 @@ fn host_of(uri: &http::Uri) -> Result<String, Failure> {
     let authority = uri.authority().ok_or_else(incomplete)?;
     let host = authority.as_str();
     Ok(host.rsplit_once('@').map_or(host, |(_, host)| host).to_owned())
-}
-
-/// How the attempts of one request ended, in one error.
-impl Tries {
-    fn finish(&mut self, request: &Request, failure: Failure) -> Error {
-        if failure.delivery != Delivery::NotSent {
-            self.maybe_sent = true;
-        }
-        // An earlier attempt may have arrived where the last one did not.
-        let delivery = if self.maybe_sent { Delivery::MaybeSent } else { Delivery::NotSent };
-        request
-            .label(failure.error)
-            .with_delivery(delivery)
-            .with_resendable(request.nature.is_resendable())
-            .with_attempts(self.made())
-    }
 }

@@ -41,6 +41,7 @@ impl<'a> Connection<'a> {
     pub(crate) fn serve(mut self) {
         // Fails only on a connection that is gone already.
         drop(self.stream.set_nodelay(true));
+        drop(self.stream.set_read_timeout(self.shared.keep_alive));
         loop {
             match self.exchange() {
                 Ok(Next::Request) if !self.stop.is_stopped() => {}
@@ -86,9 +87,17 @@ impl<'a> Connection<'a> {
         };
         let close = head.wants_close();
         let request = Request { head, body };
-        let (response, session) = self.answer(&request, number, fault);
+        let mut exchange = Exchange { number, under_way: self.shared.recorder.under_way(), stop: self.stop };
+        let response = self.answer(&request, &mut exchange, fault);
+        // A killed server does not answer.
+        let response = response.filter(|_| !self.stop.is_stopped());
         let status = response.as_ref().map(|response| response.status);
+        let session = exchange.under_way.session();
         self.shared.recorder.request(RequestEvent { session, status, ..event });
+        if response.is_some() {
+            // Before the answer leaves: the client's next request may be quicker than this thread.
+            drop(exchange);
+        }
         match (response, fault) {
             (None, Some(Fault::Hang | Fault::HangAfter)) => {
                 self.hang();
@@ -103,34 +112,33 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The answer, if there is to be one, and the session of the request.
+    /// The answer, if there is to be one.
     fn answer(
         &self,
         request: &Request,
-        number: u64,
+        exchange: &mut Exchange<'_>,
         fault: Option<Fault>,
-    ) -> (Option<Response>, Option<u64>) {
-        let under_way = self.shared.recorder.under_way();
-        let mut exchange = Exchange { number, under_way, stop: self.stop };
+    ) -> Option<Response> {
         match fault {
             Some(Fault::Latency(time)) => drop(self.stop.sleep(time)),
             Some(Fault::ExpireSession) => self.shared.site.expire_session_of(&request.head),
             Some(Fault::ExpireAllSessions) => self.shared.site.expire_sessions(),
-            Some(fault) if fault.prevents() => return (refusal(fault), None),
+            Some(fault) if fault.prevents() => return refusal(fault),
             _ => {}
         }
-        let response = self.shared.site.answer(request, &mut exchange);
-        let session = exchange.under_way.session();
-        let response = match fault {
+        let response = self.shared.site.answer(request, exchange);
+        match fault {
             Some(Fault::ResetAfter | Fault::HangAfter) => None,
             Some(Fault::GatewayTimeout) => Some(Response::html(504, "Gateway Timeout")),
             Some(Fault::Garbage) => Some(response.with_body(&b"{\"value\": \"cut in the mid"[..])),
             _ => Some(response),
-        };
-        (response, session)
+        }
     }
 
     fn write(&mut self, response: Response, fault: Option<Fault>) -> io::Result<Next> {
+        if let Some(Fault::Huge(length)) = fault {
+            return self.write_huge(length);
+        }
         let off_by = if let Some(Fault::WrongLength(by)) = fault { by } else { 0 };
         let (bytes, head) = response.into_bytes(off_by, false);
         match fault {
@@ -153,15 +161,40 @@ impl<'a> Connection<'a> {
                 }
                 Ok(Next::Request)
             }
-            Some(Fault::WrongLength(_)) => {
+            Some(Fault::WrongLength(by)) => {
+                self.stream.write_all(&bytes)?;
+                Ok(if by > 0 { Next::Close } else { Next::Request })
+            }
+            Some(Fault::CloseAfter) => {
                 self.stream.write_all(&bytes)?;
                 Ok(Next::Close)
+            }
+            Some(Fault::Twice) => {
+                self.stream.write_all(&[bytes.as_slice(), &bytes].concat())?;
+                Ok(Next::Request)
             }
             _ => {
                 self.stream.write_all(&bytes)?;
                 Ok(Next::Request)
             }
         }
+    }
+
+    /// A body of any length, without holding it in memory.
+    fn write_huge(&mut self, length: usize) -> io::Result<Next> {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n\r\n\""
+        );
+        self.stream.write_all(head.as_bytes())?;
+        let piece = [b'x'; 64 * 1024];
+        let mut left = length.saturating_sub(2);
+        while left > 0 {
+            let some = left.min(piece.len());
+            self.stream.write_all(&piece[..some])?;
+            left -= some;
+        }
+        self.stream.write_all(b"\"")?;
+        Ok(Next::Request)
     }
 
     /// Waits until the client gives up or the server stops.

@@ -24,16 +24,26 @@ pub enum Fault {
     /// The connection is closed in good order instead of an answer, as a server does with an idle
     /// connection. Not applied.
     CloseBefore,
+    /// The request is applied and answered in full, then the connection is closed without a
+    /// `Connection: close`: the client's next request goes to a stale connection.
+    CloseAfter,
     /// The request is applied, then the connection is reset after this many bytes of the answer.
     ResetAt(usize),
     /// The request is applied and the answer ends, with an orderly close, after half of its body.
     Truncate,
     /// The request is applied and the answer comes byte by byte, with this pause between them.
     Trickle(Duration),
-    /// The request is applied and `Content-Length` is wrong by this much.
+    /// The request is applied and `Content-Length` is wrong by this much. Where it is too large the
+    /// connection is closed after the body; where it is too small the rest of the body stays on the
+    /// connection, before the next answer.
     WrongLength(i64),
     /// The request is applied and the body of the answer is not JSON.
     Garbage,
+    /// The request is applied and its answer comes twice: the second copy is there before the answer to
+    /// the next request of the connection.
+    Twice,
+    /// The request is applied and the answer is a JSON text of this many bytes.
+    Huge(usize),
     /// HTTP 429. Not applied.
     TooManyRequests(RetryAfter),
     /// HTTP 503. Not applied.

@@ -162,23 +162,30 @@ impl History {
         self.count(|kind| matches!(kind, EventKind::Expired { .. }))
     }
 
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.request_events().count()
+    }
+
+    /// How many requests for data came.
+    #[must_use]
+    pub fn data_requests(&self) -> usize {
+        self.request_events().filter(|request| request.is_data).count()
+    }
+
     /// All requests, in the order of their answers.
-    pub fn requests(&self) -> impl Iterator<Item = &RequestEvent> {
+    pub fn request_events(&self) -> impl Iterator<Item = &RequestEvent> {
         self.events.iter().filter_map(|event| match &event.kind {
             EventKind::Request(request) => Some(request),
             _ => None,
         })
     }
 
-    /// The requests for data, in the order of their answers.
-    pub fn data_requests(&self) -> impl Iterator<Item = &RequestEvent> {
-        self.requests().filter(|request| request.is_data)
-    }
-
     /// How many requests were answered with this status.
     #[must_use]
     pub fn answered(&self, status: u16) -> usize {
-        self.requests().filter(|request| request.status == Some(status)).count()
+        self.request_events().filter(|request| request.status == Some(status)).count()
     }
 
     /// All changes of the data, in order.
@@ -224,8 +231,8 @@ impl fmt::Display for History {
             f,
             "{} requests ({} for data), {} logins, {} refused, {} logouts, {} expired, {} effects, at most {} \
              sessions and {} requests at once",
-            self.requests().count(),
-            self.data_requests().count(),
+            self.requests(),
+            self.data_requests(),
             self.logins(),
             self.refused_logins(),
             self.logouts(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -48,7 +49,9 @@ pub(crate) struct Shared {
     pub(crate) site: Arc<dyn Site>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) faults: RwLock<Arc<FaultPlan>>,
-    pub(crate) requests: std::sync::atomic::AtomicU64,
+    pub(crate) requests: AtomicU64,
+    /// How long a connection may be silent before it is closed.
+    pub(crate) keep_alive: Option<Duration>,
 }
 
 /// A server, listening or paused.

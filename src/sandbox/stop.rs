@@ -1,5 +1,6 @@
 //! One place to wait and be woken when the server stops.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,20 @@ use super::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     stopped: Mutex<bool>,
+    /// The same, to be read once a request without a lock.
+    flag: AtomicBool,
     bell: Condvar,
 }
 
 impl Stop {
     pub(crate) fn ring(&self) {
         *lock(&self.stopped) = true;
+        self.flag.store(true, Ordering::Release);
         self.bell.notify_all();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        *lock(&self.stopped)
+        self.flag.load(Ordering::Acquire)
     }
 
     /// Waits this long; says whether the server stopped meanwhile.

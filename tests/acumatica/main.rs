@@ -12,7 +12,7 @@ mod verbs;
 use std::time::{Duration, Instant};
 
 use batchcall::acumatica::AcumaticaBuilder;
-use batchcall::sandbox::{AcumaticaSandbox, History, Sandbox};
+use batchcall::sandbox::{AcumaticaSandbox, History, RequestEvent, Sandbox};
 use batchcall::{Acumatica, Report, RetryPolicy};
 
 /// Long enough that whoever waits for it to pass has hung.
@@ -52,9 +52,17 @@ pub(crate) fn assert_all_logged_out(sandbox: &Sandbox) {
     assert_eq!(history.logins(), history.logouts() + history.expired(), "{history}");
 }
 
+/// The requests for data, in the order of their answers.
+pub(crate) fn data(history: &History) -> impl Iterator<Item = &RequestEvent> {
+    history.request_events().filter(|request| request.is_data)
+}
+
 /// How often the address was asked for with this method.
 pub(crate) fn asked(history: &History, method: &str, end: &str) -> usize {
-    history.requests().filter(|request| request.method == method && request.target.ends_with(end)).count()
+    history
+        .request_events()
+        .filter(|request| request.method == method && request.target.ends_with(end))
+        .count()
 }
 
 /// All outcomes succeeded; if not, tells which did not.

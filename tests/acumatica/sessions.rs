@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::scripted::{Scripted, empty, json};
 use crate::{
-    GRACE, LONG, asked, assert_all_logged_out, assert_complete, builder, client, eventually, hasty, start,
+    GRACE, LONG, asked, assert_all_logged_out, assert_complete, builder, client, data, eventually, hasty,
+    start,
 };
 
 const SHAPES: [SeatRefusal; 4] = [
@@ -76,7 +77,7 @@ fn a_wrong_password_is_told_by_its_kind_and_nothing_else_is_sent() {
     }
     // By hand and in another batch too: whoever tries again helps to lock the account.
     assert_eq!(client.session().unwrap_err().kind(), ErrorKind::Auth);
-    assert_eq!(sandbox.history().requests().count(), 1);
+    assert_eq!(sandbox.history().requests(), 1);
 }
 
 #[test]
@@ -262,7 +263,7 @@ fn a_session_replaced_in_the_middle_of_a_call_can_be_interrupted_as_well() {
     let began = Instant::now();
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
-            assert!(eventually(|| sandbox.history().data_requests().count() == 2));
+            assert!(eventually(|| sandbox.history().data_requests() == 2));
             token.cancel_now();
         });
         BatchCall::new(&client)
@@ -289,7 +290,7 @@ fn an_inquiry_through_a_session_can_be_interrupted_as_well() {
     let began = Instant::now();
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
-            assert!(eventually(|| sandbox.history().data_requests().count() == 1));
+            assert!(eventually(|| sandbox.history().data_requests() == 1));
             token.cancel_now();
         });
         BatchCall::new(&client)
@@ -365,7 +366,8 @@ fn a_password_that_is_refused_in_the_middle_is_tried_once() {
         .execute()
         .unwrap();
     let history = sandbox.history();
-    let refused = history.requests().filter(|r| r.target.ends_with("/auth/login") && r.status == Some(401));
+    let refused =
+        history.request_events().filter(|r| r.target.ends_with("/auth/login") && r.status == Some(401));
     assert_eq!(refused.count(), 1, "{history}");
     let stats = report.stats();
     assert!(stats.not_run_calls > 100 && stats.failed_calls <= 6, "{stats:?}");
@@ -868,7 +870,7 @@ fn a_session_moves_from_one_batch_to_the_next_with_its_worker() {
             .unwrap();
         assert_complete(&report);
     }
-    for request in sandbox.history().data_requests() {
+    for request in data(&sandbox.history()) {
         *by_session.entry(request.session.unwrap()).or_default() += 1;
     }
     assert_eq!(by_session, HashMap::from([(1, 15)]));

@@ -59,6 +59,8 @@ struct Gauge {
     ended: AtomicUsize,
     /// How many had ended and how many others were under way when each began.
     begins: Mutex<Vec<(usize, usize)>>,
+    /// What it says of its licence.
+    licence: Option<usize>,
 }
 
 impl Connect for Gauge {
@@ -72,6 +74,26 @@ impl Connect for Gauge {
         self.ended.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
+
+    fn max_sessions(&self) -> Option<usize> {
+        self.licence
+    }
+}
+
+#[test]
+fn with_a_known_number_of_sessions_there_are_no_more_workers_and_they_log_in_together() {
+    let gauge = Gauge { licence: Some(4), ..Gauge::default() };
+    // A call waits until all four sessions are open: they do not wait for each other's calls.
+    let report = BatchCall::new(&gauge)
+        .max_concurrent(9)
+        .calls(0..40, |(), _| Ok(eventually(|| gauge.ended.load(Ordering::SeqCst) == 4)))
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().concurrency_level, report.stats().logins), (4, 4));
+    assert!(report.into_all().unwrap().into_iter().all(|all| all));
+    let begins = gauge.begins.into_inner().unwrap();
+    assert_eq!(begins[0], (0, 0), "the first is made alone all the same");
+    assert!(begins[1..].iter().all(|(ended, _)| *ended >= 1), "{begins:?}");
 }
 
 #[test]
@@ -133,6 +155,22 @@ fn when_the_last_session_is_lost_and_nobody_may_log_in_the_rest_is_not_run() {
     assert!(statuses[2..].iter().all(|status| *status == Status::NotRun));
     assert_eq!(report.outcomes()[5].error().unwrap().kind(), ErrorKind::Auth);
     assert_eq!(memory.refused_logins(), 1);
+}
+
+#[test]
+fn after_a_refusal_for_good_a_lost_session_is_not_opened_again() {
+    let steps = std::iter::once(Step::Answer).chain(vec![Step::Fail(ErrorKind::Auth); 9]);
+    let memory = Memory::new().login_script(steps);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(2)
+        .calls(0..6, |_, _| -> batchcall::Result<()> {
+            assert!(eventually(|| memory.refused_logins() == 1), "the other worker was not refused");
+            panic!("and now this session is lost");
+        })
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().not_run_calls), (1, 5), "{report}");
+    assert_eq!(memory.refused_logins(), 1, "the password was tried again");
 }
 
 #[test]

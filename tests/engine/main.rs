@@ -1,5 +1,6 @@
 //! The engine's seven rules and everything that `BatchCall` promises, against the in-memory backend and
 //! against backends that misbehave.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod deadline;
 mod halts;

@@ -297,3 +297,14 @@ fn a_warehouse_without_a_time_zone_or_in_the_sky_is_refused() {
     );
     assert_eq!(put("America/Denver", "149").status, 200);
 }
+
+#[test]
+fn a_view_only_user_is_told_200_and_nothing_is_saved() {
+    let sandbox = Sandbox::acumatica().view_only_user("guest", "guest").start().unwrap();
+    let mut client = Client::new(&sandbox);
+    assert_eq!(client.login("guest", "guest").status, 204);
+    let answer = client
+        .put("Customer", &json!({"CustomerID": {"value": "CUST001"}, "CustomerName": {"value": "Mine"}}));
+    assert_eq!((answer.status, &answer.json()["CustomerName"]["value"]), (200, &json!("Customer 1")));
+    assert_eq!(sandbox.history().effects().count(), 0);
+}

@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod actions;
 mod client;
 mod data;
+mod faults;
+mod licence;
+mod oauth;
+mod peers;
 mod sessions;
+mod speed;
+mod stress;
+mod wire;

@@ -61,7 +61,7 @@ fn a_read_or_keyed_write_cut_off_at_any_byte_goes_again() {
         for k in 0..length_of(request) {
             let server = hangs_up_after(k);
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.status(), answer.attempts()), (200, 2), "{k}");
+            assert_eq!((answer.status(), answer.attempts), (200, 2), "{k}");
             assert_eq!(server.requests().len(), 1, "{k}");
         }
     }
@@ -94,7 +94,7 @@ fn an_answer_cut_off_at_any_byte_lets_a_read_go_again() {
         for request in [get, put_keyed] {
             let server = answers_in_part(k, ok());
             let answer = wire().send(&request(&server)).unwrap();
-            assert_eq!((answer.attempts(), server.requests().len()), (2, 2), "{k}");
+            assert_eq!((answer.attempts, server.requests().len()), (2, 2), "{k}");
         }
     }
 }
@@ -107,6 +107,29 @@ fn a_refusal_whose_explanation_is_cut_off_is_still_a_refusal() {
     let answer = wire().send(&request).unwrap();
     assert_eq!((answer.status(), answer.body()), (422, &b"{\"error\": "[..]));
     assert!(!answer.to_error(&request, ErrorKind::Rejected, "no").is_in_doubt());
+}
+
+/// Answers after the head of a request and hangs up.
+fn answers_early(whole: Vec<u8>) -> Server {
+    Server::raw(move |mut stream, _, _| {
+        stream.read_exact(&mut [0; 64]).unwrap();
+        stream.write_all(&whole).unwrap();
+    })
+}
+
+#[test]
+fn a_refusal_that_comes_before_the_whole_request_was_sent_is_read() {
+    let huge = vec![b'x'; 16 << 20];
+    let server = answers_early(answer(413, &[], b"too large"));
+    let answered = wire().send(&post(&server).body(huge.clone())).unwrap();
+    assert_eq!((answered.status(), answered.body()), (413, &b"too large"[..]));
+
+    for early in [ok(), Vec::new()] {
+        let server = answers_early(early);
+        let error = wire().send(&post(&server).body(huge.clone())).unwrap_err();
+        assert!(error.is_in_doubt() && error.kind() == ErrorKind::Connect, "{error:?}");
+        assert_eq!(server.connections(), 1);
+    }
 }
 
 #[test]
@@ -127,7 +150,7 @@ fn a_write_goes_out_on_a_new_connection_when_the_server_closed_the_kept_one() {
     wire.send(&post(&server)).unwrap();
     wait_for_close.recv().unwrap();
     let second = wire.send(&post(&server)).unwrap();
-    assert_eq!((second.attempts(), server.connections()), (1, 2));
+    assert_eq!((second.attempts, server.connections()), (1, 2));
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -158,7 +181,7 @@ fn a_read_that_dies_on_a_kept_connection_goes_again_at_once() {
         let server = closes_a_kept_connection();
         let mut wire = wire_with(HttpConfig { retry: slow.clone(), ..config() });
         wire.send(&get(&server)).unwrap();
-        assert_eq!(wire.send(&request(&server)).unwrap().attempts(), 2);
+        assert_eq!(wire.send(&request(&server)).unwrap().attempts, 2);
         assert_eq!(server.requests().len(), 3);
     }
 }

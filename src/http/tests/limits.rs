@@ -88,7 +88,7 @@ fn a_read_that_timed_out_goes_again_on_a_connection_of_its_own() {
         }
     });
     let answer = wire().send(&get(&server).timeout(LIMIT)).unwrap();
-    assert_eq!((answer.attempts(), server.connections()), (2, 2));
+    assert_eq!((answer.attempts, server.connections()), (2, 2));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_logout_goes_out_after_an_interrupt_and_after_the_deadline() {
     let server = Server::new(|_, _| Reply::Keep(answer(204, &[], b"")));
     let host = crate::http::Host::new(config()).unwrap();
     let mut wire = host.wire(&Worker::detached(Deadline::after(Duration::ZERO)));
-    let logout = Request::new(Method::POST, server.url()).nature(Nature::Keyed).unmetered();
+    let logout = Request::new(Method::POST, server.url()).nature(Nature::Keyed);
     assert_eq!(wire.send(&logout).unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(wire.send_once(&logout, LIMIT).unwrap().status(), 204);
     wire.interrupt()();
@@ -296,6 +296,14 @@ fn no_error_shows_a_secret() {
             assert!(!format!("{request:?}").contains("hunter2"));
         }
     }
+}
+
+#[test]
+fn a_session_may_move_to_another_thread_and_a_host_be_shared() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<Wire>();
+    is_shared::<crate::http::Host>();
 }
 
 #[test]

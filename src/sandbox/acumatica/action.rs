@@ -22,11 +22,26 @@ pub(super) struct Pending {
     id: Uuid,
     due: Instant,
     is_done: bool,
+    /// What it makes: a report, where it is one.
+    file: Option<Vec<u8>>,
+    /// Why it comes to nothing.
+    failure: Option<String>,
     entity: &'static EntityShape,
-    key: String,
+    keys: Vec<String>,
     action: &'static ActionShape,
     session: u64,
     request: u64,
+}
+
+/// What goes on after a 202.
+pub(super) struct Long {
+    /// Where its status is asked, up to `/status/..`.
+    pub(super) place: String,
+    pub(super) entity: &'static EntityShape,
+    pub(super) keys: Vec<String>,
+    pub(super) action: &'static ActionShape,
+    pub(super) failure: Option<String>,
+    pub(super) file: Option<Vec<u8>>,
 }
 
 impl Site {
@@ -45,6 +60,7 @@ impl Site {
             return errors::not_found();
         };
         let (key, status) = (record.node.key(entity), record.node.text("Status"));
+        let record_is_empty = record.node.details.values().all(Vec::is_empty);
         if !action.from.contains(&status.as_str()) {
             return errors::chain(
                 &format!("Error: The {} button is disabled.", action.name),
@@ -59,20 +75,43 @@ impl Site {
             // Done at once: 204, and no Location to follow.
             return Response::new(204);
         }
+        let failure = (action.needs_details && record_is_empty)
+            .then(|| format!("Error: The document {key} does not contain any lines to process."));
+        // The order of locks is pending, then store; `settle` takes both.
+        drop(store);
+        let place = format!("{}/{}/{}", visit.endpoint, entity.name(), action.name);
+        self.go_on(visit, Long { place, entity, keys: vec![key], action, failure, file: None })
+    }
+
+    /// Answers 202 and goes on.
+    pub(super) fn go_on(&self, visit: &Visit<'_>, long: Long) -> Response {
+        let Long { place, entity, keys, action, failure, file } = long;
         let due = Instant::now() + self.settings.action_time;
         let (session, request) = (visit.session.number, visit.number);
         let id = Uuid::new_v4();
-        lock(&self.pending).push(Pending { id, due, is_done: false, entity, key, action, session, request });
-        *lock(&visit.session.busy) = Some((entity.screen, due));
-        let place = format!("{}/{}/{}/status/{id}", visit.endpoint, entity.name(), action.name);
-        Response::new(202).header("Location", place)
+        if file.is_none() {
+            // A report takes no form.
+            *lock(&visit.session.busy) = Some((entity.screen, due));
+        }
+        let pending =
+            Pending { id, due, is_done: false, file, failure, entity, keys, action, session, request };
+        lock(&self.pending).push(pending);
+        Response::new(202).header("Location", format!("{place}/status/{id}"))
     }
 
-    /// 202 while it runs, 204 when it is done.
+    /// 202 while it runs, 204 when it is done, 500 when it failed.
     pub(super) fn action_status(&self, visit: &Visit<'_>, id: &str) -> Response {
         let id = Uuid::parse_str(id).ok();
         let pending = lock(&self.pending);
         match pending.iter().find(|pending| Some(pending.id) == id) {
+            // How a failed operation is reported is not documented; an exception is what integrators see.
+            Some(Pending { is_done: true, failure: Some(message), .. }) => {
+                errors::exception("PX.Data.PXException", message)
+            }
+            Some(Pending { is_done: true, file: Some(bytes), .. }) => Response::new(200)
+                .header("Content-Type", "application/pdf")
+                .header("Content-Disposition", "attachment; filename=\"report.pdf\"")
+                .with_body(bytes.clone()),
             Some(pending) if pending.is_done => Response::new(204),
             Some(_) => {
                 let place = visit.request.head.path().to_owned();
@@ -94,17 +133,18 @@ impl Site {
         for pending in pending.iter_mut().filter(|pending| !pending.is_done && Instant::now() >= pending.due)
         {
             pending.is_done = true;
+            if pending.failure.is_some() {
+                continue;
+            }
+            if pending.file.is_some() {
+                continue;
+            }
             let mut store = self.write();
-            if let Some(record) = store.table_mut(pending.entity).get_mut(&pending.key) {
+            for key in &pending.keys {
+                let Some(record) = store.table_mut(pending.entity).get_mut(key) else { continue };
                 perform(&mut record.node, pending.action);
                 let action = Action::Run(pending.action.name.to_owned());
-                self.recorder.effect(
-                    pending.entity.name(),
-                    &pending.key,
-                    action,
-                    pending.session,
-                    pending.request,
-                );
+                self.recorder.effect(pending.entity.name(), key, action, pending.session, pending.request);
             }
         }
     }

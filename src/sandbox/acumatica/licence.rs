@@ -64,6 +64,9 @@ impl Licence {
                 state = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
             }
             state.queued -= 1;
+            if stop.is_stopped() {
+                return Err(Declined);
+            }
         }
         state.running += 1;
         Ok(Core(Some(self)))

@@ -16,6 +16,7 @@ mod inquiry;
 mod licence;
 mod oauth;
 mod options;
+mod process;
 mod record;
 mod schema;
 mod seed;
@@ -23,6 +24,7 @@ mod session;
 mod sign_in;
 mod site;
 mod swagger;
+mod token;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -62,6 +64,50 @@ impl Sandbox {
 }
 
 /// A stand-in Acumatica that is not started yet.
+///
+/// What it keeps of the real one, and where it is known from:
+///
+/// - Sign-in answers 204 with cookies, a wrong password HTTP 500 with a `PXException` (recorded traffic
+///   2023). The session hangs on `ASP.NET_SessionId`; `.ASPXAUTH` is sent as well, but it is `secure`, and
+///   a strict client drops it over plain HTTP.
+/// - One request of a session is served at a time. An idle session is reclaimed after 10 minutes.
+/// - Without a free seat, sign-in is refused in one of the four ways that are known: [`SeatRefusal`].
+/// - From half of the requests per minute on, requests are delayed; as many requests as there are cores are
+///   served, 20 more wait, the rest gets 429; sign-out waits for nothing (Integration Development Guide
+///   2026 R1).
+/// - PUT inserts or updates, `If-Match: *` and `If-None-Match: *` choose, PATCH updates only. The answer holds
+///   what was sent, the keys, and what `$select` and `$expand` name.
+/// - Fields that do not exist or cannot be set are ignored with 200; detail rows without an id are added,
+///   so that sending a document again duplicates its lines.
+/// - Errors come as the entity with `"error"` beside the values (422), as `modelState` (400), and as a chain
+///   of exceptions (500).
+/// - A key with a slash is found by its GUID or by `$filter`, not by its path.
+///
+/// Some facts are weak, and chosen here: the status for a missing record ([`MissingRecord`]), the status
+/// of a refused filter (500), the body of 429 and 412, and that a failed long-running action answers 500
+/// where its status is asked.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+///
+/// use batchcall::sandbox::{Calls, Fault, Faults, Sandbox};
+///
+/// let sandbox = Sandbox::acumatica()
+///     .seats(3)
+///     .faults(Faults::none().at_on(Calls::Login, 1, Fault::BadGateway))
+///     .start()?;
+///
+/// let mut stream = TcpStream::connect(("127.0.0.1", sandbox.port())).unwrap();
+/// stream.write_all(b"POST /entity/auth/login HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+/// let mut answer = String::new();
+/// stream.read_to_string(&mut answer).unwrap();
+///
+/// assert!(answer.starts_with("HTTP/1.1 502"));
+/// assert_eq!(sandbox.history().answered(502), 1);
+/// assert_eq!(sandbox.history().logins(), 0);
+/// # Ok::<(), batchcall::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct AcumaticaSandbox {
@@ -77,6 +123,7 @@ pub struct AcumaticaSandbox {
     faults: Faults,
     customers: usize,
     record_requests: bool,
+    keep_alive: Option<Duration>,
     settings: Settings,
 }
 
@@ -91,6 +138,7 @@ struct Settings {
     action_time: Duration,
     missing: MissingRecord,
     forbidden: Vec<String>,
+    view_only: Vec<String>,
     client: (String, String),
     token_life: Duration,
 }
@@ -110,6 +158,7 @@ impl Default for AcumaticaSandbox {
             faults: Faults::none(),
             customers: 100,
             record_requests: true,
+            keep_alive: None,
             settings: Settings {
                 base_path: String::new(),
                 tenant: "Company".into(),
@@ -119,6 +168,7 @@ impl Default for AcumaticaSandbox {
                 action_time: Duration::from_millis(500),
                 missing: MissingRecord::default(),
                 forbidden: Vec::new(),
+                view_only: Vec::new(),
                 client: ("4751CD4D-6A0C-5B4E-9D0A-5E8F5D7D2F5E@Company".into(), "secret".into()),
                 token_life: Duration::from_secs(3600),
             },
@@ -189,6 +239,21 @@ impl AcumaticaSandbox {
         self
     }
 
+    /// How long a connection may be silent before the server closes it: clients that keep it meet a stale
+    /// one. Defaults to no limit.
+    pub fn keep_alive(mut self, silence: Duration) -> Self {
+        self.keep_alive = Some(silence.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Adds a user who may sign in and read, but not write. As on the real one, a PUT of such a user is
+    /// answered with 200 and saves nothing. Defaults to none.
+    pub fn view_only_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        let name = name.into();
+        self.settings.view_only.push(name.clone());
+        self.user(name, password)
+    }
+
     /// The path below which the instance lives, such as `/Inst`. Defaults to none.
     pub fn base_path(mut self, path: impl AsRef<str>) -> Self {
         let path = path.as_ref().trim_matches('/');
@@ -196,7 +261,7 @@ impl AcumaticaSandbox {
         self
     }
 
-    /// The seed of all that is random: faults and session ids. Defaults to 0.
+    /// The seed of the faults. Defaults to 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -276,7 +341,7 @@ impl AcumaticaSandbox {
         let base_path = self.settings.base_path.clone();
         let site = Site::new(
             self.settings,
-            Sessions::new(self.seats, self.session_idle, self.seed, Arc::clone(&recorder)),
+            Sessions::new(self.seats, self.session_idle, Arc::clone(&recorder)),
             Licence::new(self.cores, self.queue, self.requests_per_minute, self.minute),
             seed::store(self.customers),
             self.expire_after,
@@ -287,6 +352,7 @@ impl AcumaticaSandbox {
             recorder,
             faults: RwLock::new(Arc::new(FaultPlan::new(self.faults, self.seed))),
             requests: AtomicU64::new(0),
+            keep_alive: self.keep_alive,
         };
         Ok(Sandbox::new(Server::start(self.port, shared)?, &base_path, self.seed))
     }

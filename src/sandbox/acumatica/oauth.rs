@@ -181,13 +181,17 @@ impl Site {
             if let Some(session) = cookie.and_then(|id| self.sessions.find(id)) {
                 return Ok((session, false));
             }
-            return self.sessions.open().map(|session| (session, true)).ok_or_else(|| self.no_bearer_seat());
+            return self
+                .sessions
+                .open(false)
+                .map(|session| (session, true))
+                .ok_or_else(|| self.no_bearer_seat());
         }
         let mut held = lock(&grant.session);
         if let Some(session) = held.as_deref().and_then(|id| self.sessions.find(id)) {
             return Ok((session, false));
         }
-        let session = self.sessions.open().ok_or_else(|| self.no_bearer_seat())?;
+        let session = self.sessions.open(false).ok_or_else(|| self.no_bearer_seat())?;
         *held = Some(session.id.clone());
         Ok((session, true))
     }

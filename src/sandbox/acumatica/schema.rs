@@ -112,6 +112,8 @@ pub(super) struct ActionShape {
     pub(super) parameters: &'static [&'static str],
     /// Whether it runs on after the answer: 202 instead of 204.
     pub(super) is_long: bool,
+    /// Whether it fails on a document without lines, after its 202.
+    pub(super) needs_details: bool,
     /// The statuses in which its button is enabled.
     pub(super) from: &'static [&'static str],
     /// The status that it leads to.
@@ -304,7 +306,7 @@ static WAREHOUSE: Shape = Shape {
         preset("Active", Bool, &[], "true"),
         field("Latitude", Decimal, &[Between(-90.0, 90.0)]),
         field("Longitude", Decimal, &[Between(-180.0, 180.0)]),
-        // In feet. The highest warehouses of the world stand at about 7,500; none below the sea.
+        // In feet: this company stores nothing below the sea or above 7,500.
         field("Altitude", Decimal, &[Between(0.0, 7500.0)]),
         field("UtcOffset", Decimal, &[Between(-12.0, 14.0)]),
         field("DST", Text, &[MaxLength(1)]),
@@ -328,6 +330,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
             name: "PutOnHold",
             parameters: &["Reason"],
             is_long: false,
+            needs_details: false,
             from: &["Active"],
             to: "On Hold",
         }],
@@ -343,6 +346,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "ReleaseFromHold",
                 parameters: &[],
                 is_long: false,
+                needs_details: false,
                 from: &["On Hold"],
                 to: "Open",
             },
@@ -350,6 +354,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "CreateShipment",
                 parameters: &["ShipmentDate", "WarehouseID"],
                 is_long: true,
+                needs_details: true,
                 from: &["Open"],
                 to: "Shipping",
             },
@@ -357,6 +362,7 @@ pub(super) static ENTITIES: [EntityShape; 4] = [
                 name: "CancelOrder",
                 parameters: &[],
                 is_long: false,
+                needs_details: false,
                 from: &["On Hold", "Open"],
                 to: "Canceled",
             },

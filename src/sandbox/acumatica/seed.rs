@@ -58,11 +58,18 @@ pub(super) fn finish(store: &mut Store, entity: &'static EntityShape, node: &mut
     let now = date::now();
     if is_new {
         if let Some(key) = entity.auto_number
-            && node.text(key).is_empty()
+            // `<NEW>` is what the form shows before the number is drawn.
+            && matches!(node.text(key).as_str(), "" | "<NEW>")
         {
             let prefix = node.text(entity.keys[0]);
-            let number = store.table_mut(entity).next_number(&prefix);
-            node.values.insert(key, number.into());
+            let table = store.table_mut(entity);
+            // A number that somebody gave by hand is taken.
+            loop {
+                node.values.insert(key, table.next_number(&prefix).into());
+                if table.get(&node.key(entity)).is_none() {
+                    break;
+                }
+            }
         }
         for name in ["CreatedDateTime", "CreatedDate"] {
             if let Some(field) = entity.shape.field(name) {

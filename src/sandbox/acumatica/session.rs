@@ -15,12 +15,16 @@ pub(super) struct Session {
     pub(super) number: u64,
     /// The value of the cookie.
     pub(super) id: String,
+    /// Whether its user may not write.
+    pub(super) is_view_only: bool,
     /// Held while a request of this session is served: one at a time, as ASP.NET's session lock does.
     pub(super) gate: Mutex<()>,
     /// Requests so far, for expiry by count.
     pub(super) served: AtomicU64,
     last_used: Mutex<Instant>,
     ended: AtomicBool,
+    /// The action chosen on the processing form, which is state of the session.
+    pub(super) chosen: Mutex<Option<String>>,
     /// The screen on which an action of this session runs on, and until when.
     pub(super) busy: Mutex<Option<(&'static str, Instant)>>,
 }
@@ -61,19 +65,20 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(seats: usize, idle: Duration, seed: u64, recorder: Arc<Recorder>) -> Self {
+    pub(super) fn new(seats: usize, idle: Duration, recorder: Arc<Recorder>) -> Self {
         Self {
             open: Mutex::default(),
             opened: AtomicU64::new(0),
             seats,
             idle,
             recorder,
-            randomness: Mutex::new(fastrand::Rng::with_seed(seed)),
+            // Not seeded: a cookie of an earlier server must not fit a later one.
+            randomness: Mutex::new(fastrand::Rng::new()),
         }
     }
 
     /// Opens a session, if a seat is free.
-    pub(super) fn open(&self) -> Option<Arc<Session>> {
+    pub(super) fn open(&self, is_view_only: bool) -> Option<Arc<Session>> {
         let mut open = lock(&self.open);
         self.reclaim(&mut open);
         if open.len() >= self.seats {
@@ -82,10 +87,12 @@ impl Sessions {
         let session = Arc::new(Session {
             number: self.opened.fetch_add(1, Ordering::Relaxed) + 1,
             id: self.random(24),
+            is_view_only,
             gate: Mutex::default(),
             served: AtomicU64::new(0),
             last_used: Mutex::new(Instant::now()),
             ended: AtomicBool::new(false),
+            chosen: Mutex::default(),
             busy: Mutex::default(),
         });
         open.insert(session.id.clone(), Arc::clone(&session));

@@ -35,7 +35,9 @@ impl Site {
             // Signing in again within a session keeps the seat.
             return self.signed_in(&session);
         }
-        match self.sessions.open() {
+        let is_view_only =
+            self.settings.view_only.iter().any(|name| name.eq_ignore_ascii_case(&credentials.name));
+        match self.sessions.open(is_view_only) {
             Some(session) => self.signed_in(&session),
             None => self.no_seat(),
         }

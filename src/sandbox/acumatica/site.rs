@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use super::Settings;
@@ -181,6 +183,7 @@ impl Site {
         };
         exchange.under_way.belongs_to(session.number);
         let gate = lock(&session.gate);
+        let started = Instant::now();
         if session.has_ended() {
             return errors::unauthorized();
         }
@@ -192,6 +195,10 @@ impl Site {
             return errors::unauthorized();
         }
         self.work(exchange);
+        if exchange.stop.is_stopped() {
+            // A killed server applies nothing more; nobody reads this answer.
+            return Response::html(503, "Service Unavailable");
+        }
         self.settle();
         let known =
             VERSIONS.iter().find(|(known, _)| name.eq_ignore_ascii_case("Default") && *known == version);
@@ -210,7 +217,7 @@ impl Site {
             response.headers.extend(self.cookies(&session));
         }
         // `st` looks like the server's time in milliseconds (recorded traffic 2023).
-        let millis = self.settings.latency.as_millis();
+        let millis = started.elapsed().as_millis();
         response.header(
             "Set-Cookie",
             format!("requeststat=+st:{millis}+sc:~{}+start:0+tg:; path=/", request.head.path()),
@@ -228,6 +235,12 @@ impl Site {
             (_, [name, rest @ ..]) => {
                 if let Some(inquiry) = inquiry_entity(name) {
                     return self.inquiry_entity(visit, inquiry, rest);
+                }
+                if name.eq_ignore_ascii_case(super::process::FORM) {
+                    return self.process(visit, rest);
+                }
+                if name.eq_ignore_ascii_case(super::process::REPORT) {
+                    return self.report(visit, rest);
                 }
                 let Some(entity) = schema::entity(name) else { return Response::html(404, "Not Found") };
                 if self.settings.forbidden.iter().any(|name| name.eq_ignore_ascii_case(entity.name())) {

@@ -1,20 +1,18 @@
 //! The cookies of one session, kept by us: an agent's own jar would be shared by its clones, and a strict
 //! jar drops the `secure` sign-in cookie over plain http.
 
-use std::fmt::Write;
-
 /// The cookies that make a session.
 #[derive(Clone, Default)]
-pub(super) struct Cookies(Vec<(String, String)>);
+pub(crate) struct Cookies(Vec<(String, String)>);
 
 impl Cookies {
     /// Takes in a `Set-Cookie` line. Most lines come twice (recorded traffic of 2023).
-    pub(super) fn set(&mut self, line: &str) {
+    pub(crate) fn set(&mut self, line: &str) {
         let mut parts = line.split(';');
         // The value may hold `=`: `Locale=Culture=en-US&TimeZone=GMTM0800A`.
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
         let (name, value) = (name.trim(), value.trim());
-        // A copy of the last request's server time: not part of the session.
+        // Acumatica's copy of the last request's server time: not part of the session.
         if name.is_empty() || name == "requeststat" {
             return;
         }
@@ -25,16 +23,16 @@ impl Cookies {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The `Cookie` header.
-    pub(super) fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         let mut header = String::new();
         for (name, value) in &self.0 {
             let separator = if header.is_empty() { "" } else { "; " };
-            let _ = write!(header, "{separator}{name}={value}");
+            header.extend([separator, name, "=", value]);
         }
         header
     }
