@@ -14,7 +14,7 @@ fn start() -> (Sandbox, Odoo) {
     (sandbox, odoo)
 }
 
-fn load(odoo: &Odoo, fields: Value, data: Value) -> Value {
+fn load(odoo: &Odoo, fields: &Value, data: &Value) -> Value {
     odoo.call("res.partner", "load", &json!([fields, data]))
 }
 
@@ -25,7 +25,7 @@ fn rows_without_a_name_are_told_and_nothing_is_loaded() {
     let (sandbox, odoo) = start();
     let data: Vec<Value> =
         (0..100).map(|i| json!([if i == 3 || i == 60 { String::new() } else { format!("N{i}") }])).collect();
-    let answer = load(&odoo, json!(["name"]), data.into());
+    let answer = load(&odoo, &json!(["name"]), &json!(data));
     let message = |row: usize| json!({"rows": {"from": row, "to": row}, "record": row, "type": "error", "message": "Contacts require a name"});
     assert_eq!(answer, json!({"ids": false, "messages": [message(3), message(60)], "nextrow": 0}));
     assert_eq!(sandbox.history().effects().count(), 0);
@@ -35,9 +35,9 @@ fn rows_without_a_name_are_told_and_nothing_is_loaded() {
 fn an_external_id_updates_what_it_names_and_makes_what_it_does_not() {
     let (sandbox, odoo) = start();
     let fields = json!(["id", "name", "color"]);
-    let first = load(&odoo, fields.clone(), json!([["a", "A", "1"], ["my.b", "B", "2"]]));
+    let first = load(&odoo, &fields, &json!([["a", "A", "1"], ["my.b", "B", "2"]]));
     assert_eq!(first, json!({"ids": [7, 8], "messages": [], "nextrow": 0}));
-    let second = load(&odoo, fields, json!([["a", "A2", "3"], ["c", "C", "4"]]));
+    let second = load(&odoo, &fields, &json!([["a", "A2", "3"], ["c", "C", "4"]]));
     assert_eq!(second["ids"], json!([7, 9]));
     assert_eq!(sandbox.record("res.partner", "__import__.a").unwrap()["name"], "A2");
     assert_eq!(sandbox.record("res.partner", "my.b").unwrap()["color"], 2);
@@ -57,7 +57,7 @@ fn an_external_id_updates_what_it_names_and_makes_what_it_does_not() {
         .map(|row| (row["name"].clone(), row["res_id"].clone()))
         .collect();
     assert_eq!(names, [("a".into(), 7.into()), ("c".into(), 9.into())]);
-    let taken = load(&odoo, json!(["id", "name"]), json!([["base.be", "X"]]));
+    let taken = load(&odoo, &json!(["id", "name"]), &json!([["base.be", "X"]]));
     assert!(
         taken["messages"][0]["message"]
             .as_str()
@@ -71,8 +71,8 @@ fn rows_may_refer_to_rows_before_them_and_to_relations_by_id_and_name() {
     let (sandbox, odoo) = start();
     let answer = load(
         &odoo,
-        json!(["id", "name", "parent_id/id", "country_id", "country_id/id", "category_id", "state_id/.id"]),
-        json!([
+        &json!(["id", "name", "parent_id/id", "country_id", "country_id/id", "category_id", "state_id/.id"]),
+        &json!([
             ["p", "Parent", "", "Belgium", "", "Vendor,Prospect", "1"],
             ["c", "Child", "p", "", "base.fr", "", ""],
         ]),
@@ -91,7 +91,7 @@ fn what_cannot_be_converted_is_told_with_its_row_and_field() {
     let (_sandbox, odoo) = start();
     let answer = load(
         &odoo,
-        json!([
+        &json!([
             "name",
             "color",
             "partner_latitude",
@@ -101,7 +101,7 @@ fn what_cannot_be_converted_is_told_with_its_row_and_field() {
             "parent_id/id",
             "date"
         ]),
-        json!([
+        &json!([
             ["A", "red", "1.5", "", "Invoice", "", "", ""],
             ["B", "1", "north", "maybe", "home", "Atlantis", "no.body", "31/12/2026"],
         ]),
@@ -135,10 +135,10 @@ fn what_cannot_be_converted_is_told_with_its_row_and_field() {
 fn a_database_id_updates_and_an_unknown_one_is_told() {
     let (sandbox, odoo) = start();
     odoo.call("res.partner", "create", &json!([[{"name": "A"}, {"name": "B"}]]));
-    let answer = load(&odoo, json!([".id", "city"]), json!([["7", "Namur"], ["8", "Mons"]]));
+    let answer = load(&odoo, &json!([".id", "city"]), &json!([["7", "Namur"], ["8", "Mons"]]));
     assert_eq!(answer["ids"], json!([7, 8]));
     assert_eq!(sandbox.record("res.partner", "8").unwrap()["city"], "Mons");
-    let answer = load(&odoo, json!([".id", "name"]), json!([["99", "X"]]));
+    let answer = load(&odoo, &json!([".id", "name"]), &json!([["99", "X"]]));
     assert_eq!(
         (answer["messages"][0]["message"].clone(), answer["ids"].clone()),
         ("Unknown database identifier '99'".into(), false.into())
@@ -150,15 +150,16 @@ fn rows_of_children_belong_to_the_record_above_them() {
     let (sandbox, odoo) = start();
     let answer = load(
         &odoo,
-        json!(["name", "child_ids/name", "child_ids/type"]),
-        json!([["P", "C1", "invoice"], ["", "C2", "delivery"], ["Q", "", ""], ["", "", ""]]),
+        &json!(["name", "child_ids/name", "child_ids/type"]),
+        &json!([["P", "C1", "invoice"], ["", "C2", "delivery"], ["Q", "", ""], ["", "", ""]]),
     );
     assert_eq!(
         answer["messages"][0]["rows"],
         json!({"from": 3, "to": 3}),
         "the empty row is a record of its own"
     );
-    let answer = load(&odoo, json!(["name", "child_ids/name"]), json!([["P", "C1"], ["", "C2"], ["Q", ""]]));
+    let answer =
+        load(&odoo, &json!(["name", "child_ids/name"]), &json!([["P", "C1"], ["", "C2"], ["Q", ""]]));
     let ids = answer["ids"].as_array().unwrap();
     assert_eq!(ids.len(), 2, "{answer}");
     assert_eq!(
@@ -171,14 +172,14 @@ fn rows_of_children_belong_to_the_record_above_them() {
 fn after_ten_errors_the_rest_is_not_looked_at() {
     let (_sandbox, odoo) = start();
     let data: Vec<Value> = (0..50).map(|_| json!([""])).collect();
-    let answer = load(&odoo, json!(["name"]), data.into());
+    let answer = load(&odoo, &json!(["name"]), &json!(data));
     let messages = answer["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 11);
     assert_eq!((messages[10]["type"].clone(), messages[10].get("rows")), ("warning".into(), None));
     assert!(messages[10]["message"].as_str().unwrap().starts_with("Found more than 10 errors"));
     // One error in more than ten rows is few: they are all told.
     let data: Vec<Value> = (0..400).map(|i| json!([if i % 20 == 19 { "" } else { "N" }])).collect();
-    let answer = load(&odoo, json!(["name"]), data.into());
+    let answer = load(&odoo, &json!(["name"]), &json!(data));
     assert_eq!(answer["messages"].as_array().unwrap().len(), 20);
 }
 
@@ -201,13 +202,13 @@ fn a_conflict_on_demand_is_a_message_and_no_error_and_nothing_is_loaded() {
         .unwrap();
     let odoo = Odoo::new(&sandbox);
     let rows = json!([["A"], ["B"]]);
-    let answer = load(&odoo, json!(["name"]), rows.clone());
+    let answer = load(&odoo, &json!(["name"]), &rows);
     assert_eq!(
         (answer["ids"].clone(), answer["messages"][0]["message"].clone()),
         (false.into(), CONFLICT.into())
     );
     assert_eq!(sandbox.history().effects().count(), 0);
-    assert!(load(&odoo, json!(["name"]), rows)["ids"].is_array());
+    assert!(load(&odoo, &json!(["name"]), &rows)["ids"].is_array());
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn two_loads_of_children_of_one_parent_at_once_conflict() {
                 .map(|parent| {
                     let odoo = &odoo;
                     scope.spawn(move || {
-                        load(odoo, json!(["name", "parent_id/id"]), json!([["C", parent], ["D", parent]]))
+                        load(odoo, &json!(["name", "parent_id/id"]), &json!([["C", parent], ["D", parent]]))
                     })
                 })
                 .map(|thread| thread.join().unwrap())

@@ -95,7 +95,7 @@ fn mistakes_are_worded_as_on_a_real_server() {
     let (_sandbox, odoo) = start();
     let partner = |method: &str, args: Value| odoo.trouble("res.partner", method, &args);
     let is = |seen: (String, String), name: &str, message: &str| {
-        assert_eq!(seen, (name.to_owned(), message.to_owned()))
+        assert_eq!(seen, (name.to_owned(), message.to_owned()));
     };
     let validation = "odoo.exceptions.ValidationError";
     is(
