@@ -22,6 +22,7 @@ type Rule = Arc<dyn Fn(&str, &Value) -> Option<String> + Send + Sync>;
 type Rows = BTreeMap<i64, Map<String, Value>>;
 
 /// Tables of rows, and how they behave.
+#[derive(Default)]
 pub(super) struct Tables {
     rows: HashMap<String, Rows>,
     /// Ids are not used twice.
@@ -31,20 +32,6 @@ pub(super) struct Tables {
     transactions: bool,
     max_records: Option<usize>,
     max_bytes: Option<usize>,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        Self {
-            rows: HashMap::new(),
-            last_id: HashMap::new(),
-            rules: Vec::new(),
-            item_wise: false,
-            transactions: false,
-            max_records: None,
-            max_bytes: None,
-        }
-    }
 }
 
 impl fmt::Debug for Tables {

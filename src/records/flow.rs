@@ -160,6 +160,7 @@ impl<S: RecordStore> Executor<'_, S> {
     /// assert_eq!((stats.totals.created, stats.requests, next), (10_000, 20, 10_000));
     /// # Ok::<(), batchcall::Error>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a flow is made for one stream")]
     pub fn stream<I>(
         &self,
         flow: Flow,
