@@ -1,5 +1,6 @@
 //! The Odoo client: against the stand-in on every protocol, and against a server that answers word for word
 //! what a real one was seen to answer.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod logins;
 mod lost;
