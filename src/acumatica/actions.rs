@@ -9,7 +9,7 @@ use super::address;
 use super::entity::Entity;
 use super::session::Session;
 use crate::engine::connect::Pause;
-use crate::error::{Delivery, Error, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Method, Request};
 
 /// The first and the longest wait between two looks at a running action.
@@ -54,36 +54,46 @@ impl Session {
         let mut request =
             self.entity_request(Method::POST, entity, &below, None)?.json(&body)?.operation("action");
         let answer = self.send(&mut request)?;
-        // 204 and no location: done.
-        let Some(location) = (answer.status() == 202).then(|| answer.header("location")).flatten() else {
-            return Ok(());
+        if answer.status() != 202 {
+            return Ok(()); // 204 and no location: done.
+        }
+        let followed = match answer.header("location") {
+            Some(location) => {
+                self.client.settings.base.follow(location).and_then(|status| self.follow(&request, status))
+            }
+            None => {
+                Err(Error::new(ErrorKind::Protocol, "the action runs on, and the server does not say where"))
+            }
         };
-        let status = self.client.settings.base.follow(location)?;
-        self.follow(&request, status)
+        followed.map_err(|error| {
+            if has_ended(&error) {
+                return error;
+            }
+            // It goes on whether or not we look: nobody knows how it ended, and its form is busy until then.
+            self.distrust();
+            request.label(error).with_delivery(Delivery::MaybeSent).with_resendable(false)
+        })
     }
 
     /// Looks at a running action until it is done.
     fn follow(&mut self, action: &Request, status: String) -> Result<()> {
-        let label = |error: Error| action.label(error);
-        // The action goes on whether or not we look: without an answer nobody knows how it ended.
-        let in_doubt = |error: Error| {
-            if error.delivery() == Some(Delivery::Answered) {
-                error
-            } else {
-                label(error.with_delivery(Delivery::MaybeSent).with_resendable(false))
-            }
-        };
         let mut look = label_request(Request::new(Method::GET, status), action);
         let mut wait = FIRST_LOOK;
         loop {
-            self.worker.pause(wait, Pause::Poll).map_err(in_doubt)?;
-            let answer = self.send(&mut look).map_err(in_doubt)?;
-            if answer.status() != 202 {
+            self.worker.pause(wait, Pause::Poll)?;
+            if self.send(&mut look)?.status() != 202 {
                 return Ok(());
             }
             wait = (wait * 2).min(LAST_LOOK);
         }
     }
+}
+
+/// Whether an error is what the action ended with, and not one of looking at it: that the server does not
+/// know the action any more, or is too busy to say, tells nothing.
+fn has_ended(error: &Error) -> bool {
+    error.delivery() == Some(Delivery::Answered)
+        && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Conflict | ErrorKind::Server)
 }
 
 fn label_request(request: Request, action: &Request) -> Request {

@@ -25,6 +25,18 @@ pub(super) fn name(what: &str, name: &str) -> Result<String> {
     Ok(segment(name))
 }
 
+/// The name of a file, as a segment: anything that is no path.
+pub(super) fn file_name(name: &str) -> Result<String> {
+    let bad = name.trim().is_empty()
+        || name == "."
+        || name == ".."
+        || name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\'));
+    if bad {
+        return Err(Error::new(ErrorKind::Invalid, format!("{name:?} is no name of a file")));
+    }
+    Ok(segment(name))
+}
+
 /// What a key adds to the address of its entity.
 pub(super) fn below(entity: &str, key: &Key) -> Result<String> {
     let path =

@@ -1,19 +1,21 @@
 //! Who the client is: a name and password for cookie sessions, or OAuth tokens shared by the sessions.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::client::alone_at;
 use super::refusal;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Answer, Base, Method, Nature, Request, Wire};
 use crate::secret::Secret;
 
-/// A token is renewed this long before it runs out, so that none runs out on its way.
+/// A token is renewed this long before it runs out, or at three quarters of a shorter life, so that none
+/// runs out on its way.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// What a client signs in with.
@@ -180,8 +182,9 @@ impl fmt::Debug for OAuth {
 /// The tokens of a client, shared by its sessions.
 pub(super) struct Tokens {
     oauth: OAuth,
-    /// Held while a token is fetched: whoever else needs one waits for it instead of fetching another.
     state: Mutex<TokenState>,
+    /// Held while a token is fetched: whoever else needs one waits for it instead of fetching another.
+    renewing: Mutex<()>,
 }
 
 struct TokenState {
@@ -193,7 +196,8 @@ struct TokenState {
 
 struct Access {
     token: Secret,
-    expires: Option<Instant>,
+    /// When to fetch another one; `None`: when it is refused.
+    renew: Option<Instant>,
 }
 
 /// A token to send, and which renewal it came from.
@@ -214,31 +218,57 @@ impl Tokens {
     pub(super) fn new(oauth: OAuth) -> Self {
         let grant = oauth.grant.clone().unwrap_or(Grant::Tokens { access: Secret::new(""), refresh: None });
         let access = match &grant {
-            Grant::Tokens { access, .. } => Some(Access { token: access.clone(), expires: None }),
+            Grant::Tokens { access, .. } => Some(Access { token: access.clone(), renew: None }),
             _ => None,
         };
-        Self { oauth, state: Mutex::new(TokenState { grant, access, generation: 0 }) }
+        let state = Mutex::new(TokenState { grant, access, generation: 0 });
+        Self { oauth, state, renewing: Mutex::default() }
     }
 
-    /// A token that is good for a while. `refused`: the renewal whose token the server refused.
-    pub(super) fn bearer(&self, base: &Base, wire: &mut Wire, refused: Option<u64>) -> Result<Bearer> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let soon = Instant::now() + EARLY;
-        let good = state.access.as_ref().is_some_and(|access| access.expires.is_none_or(|at| at > soon))
+    fn state(&self) -> MutexGuard<'_, TokenState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token there is, if it is good for a while. `refused`: the renewal whose token was refused.
+    pub(super) fn current(&self, refused: Option<u64>) -> Option<Bearer> {
+        let state = self.state();
+        let access = state.access.as_ref()?;
+        let is_good = access.renew.is_none_or(|at| at > Instant::now())
             && refused.is_none_or(|generation| generation < state.generation);
-        if !good {
-            self.renew(&mut state, base, wire)?;
-        }
-        let access = state.access.as_ref().expect("a token was fetched or there was one");
-        Ok(Bearer { token: access.token.clone(), generation: state.generation })
+        is_good.then(|| Bearer { token: access.token.clone(), generation: state.generation })
     }
 
-    fn renew(&self, state: &mut TokenState, base: &Base, wire: &mut Wire) -> Result<()> {
+    /// A token that is good for a while; fetched, if the one there is, is not.
+    pub(super) fn bearer(&self, base: &Base, wire: &mut Wire, refused: Option<u64>) -> Result<Bearer> {
+        if let Some(bearer) = self.current(refused) {
+            return Ok(bearer);
+        }
+        let _alone = alone_at(&self.renewing, wire.worker())?;
+        if let Some(bearer) = self.current(refused) {
+            return Ok(bearer);
+        }
+        let grant = self.state().grant.clone();
+        match self.exchange(&grant, base, wire) {
+            // A refresh token that was used up or whose answer was lost: the password is still good.
+            Err(error)
+                if matches!(grant, Grant::Tokens { .. })
+                    && (error.kind() == ErrorKind::Auth || error.delivery() == Some(Delivery::MaybeSent)) =>
+            {
+                match &self.oauth.grant {
+                    Some(password @ Grant::Password { .. }) => self.exchange(password, base, wire),
+                    _ => Err(error),
+                }
+            }
+            exchanged => exchanged,
+        }
+    }
+
+    fn exchange(&self, grant: &Grant, base: &Base, wire: &mut Wire) -> Result<Bearer> {
         let mut form = vec![
             ("client_id", self.oauth.client_id.as_str()),
             ("client_secret", self.oauth.client_secret.expose()),
         ];
-        match &state.grant {
+        match grant {
             Grant::Password { name, password } => {
                 form.push(("grant_type", "password"));
                 form.push(("username", name));
@@ -260,8 +290,7 @@ impl Tokens {
             }
         }
         // A code or a refresh token is good once: if the answer is lost, so is the token.
-        let nature =
-            if matches!(state.grant, Grant::Password { .. }) { Nature::Keyed } else { Nature::Write };
+        let nature = if matches!(grant, Grant::Password { .. }) { Nature::Keyed } else { Nature::Write };
         let request = Request::new(Method::POST, base.join("/identity/connect/token"))
             .nature(nature)
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -270,28 +299,29 @@ impl Tokens {
             .operation("token");
         let answer = wire.send(&request)?;
         if !answer.is_success() {
-            let error = refused_login(&answer, &request);
             // 400 invalid_grant is a wrong password or a used-up token.
-            return Err(error);
+            return Err(refused_login(&answer, &request));
         }
         let tokens: TokenAnswer = answer.json(&request)?;
-        let lifetime = tokens.expires_in.map(Duration::from_secs);
         let access = Secret::new(tokens.access_token);
+        let mut state = self.state();
         // A password can be used again when no refresh token came with the access token.
-        let refresh = tokens.refresh_token.map(Secret::new);
-        match (&state.grant, refresh) {
+        match (grant, tokens.refresh_token.map(Secret::new)) {
             (_, Some(refresh)) => {
                 state.grant = Grant::Tokens { access: access.clone(), refresh: Some(refresh) };
             }
             (Grant::Code { .. }, None) => {
-                state.grant = Grant::Tokens { access: access.clone(), refresh: None }
+                state.grant = Grant::Tokens { access: access.clone(), refresh: None };
             }
             (_, None) => {}
         }
-        let expires = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
-        state.access = Some(Access { token: access, expires });
+        let renew = tokens.expires_in.and_then(|seconds| {
+            let life = Duration::from_secs(seconds);
+            Instant::now().checked_add(life - EARLY.min(life / 4))
+        });
+        state.access = Some(Access { token: access.clone(), renew });
         state.generation += 1;
-        Ok(())
+        Ok(Bearer { token: access, generation: state.generation })
     }
 }
 

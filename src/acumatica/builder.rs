@@ -251,6 +251,7 @@ impl AcumaticaBuilder {
                 problems.push(format!("the {what} is empty"));
             }
         }
+        let retry = self.http.retry.clone();
         let host = Host::new(self.http).map_err(|error| problems.push(error.message().to_owned())).ok();
         let (Some(base), Some(host), true) = (base, host, problems.is_empty()) else {
             return Err(Error::new(ErrorKind::Invalid, problems.join("; ")));
@@ -275,6 +276,7 @@ impl AcumaticaBuilder {
             dialect: self.dialect,
             max_sessions: self.max_sessions,
             idle_timeout: self.idle_timeout,
+            retry,
             host,
         }))
     }

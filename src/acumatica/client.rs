@@ -1,15 +1,17 @@
 //! The client: whom to talk to, and the sessions that are open.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use super::auth::{Auth, Bearer, refused_login};
 use super::builder::AcumaticaBuilder;
 use super::inquiry::Inquiries;
 use super::query::Dialect;
 use super::session::Session;
-use crate::engine::connect::{Connect, Interrupt, Worker};
+use crate::engine::connect::{Connect, Interrupt, Pause, Worker};
+use crate::engine::retry::{Backoff, RetryPolicy};
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::{Base, Cookies, Host, Method, Request, Seats, Wire};
@@ -17,6 +19,16 @@ use crate::secret::Secret;
 
 /// How long a session may take to be logged out when nothing presses.
 const LOGOUT: Duration = Duration::from_secs(5);
+
+/// How long one that waits to be logged out may keep a worker from logging in.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+/// When the server has ended a session by itself for certain: after 10 minutes (Integration Development
+/// Guide, 2026 R1), or 20 (reports from the field).
+const ENDED: Duration = Duration::from_secs(20 * 60);
+
+/// How soon a worker looks again whether another one is done with what only one may do.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A client of one Acumatica server: give it to [`BatchCall::new`](crate::BatchCall::new), or take a
 /// [`session`](Self::session) by hand.
@@ -56,19 +68,50 @@ pub(super) struct Settings {
     pub(super) dialect: Option<Dialect>,
     pub(super) max_sessions: Option<usize>,
     pub(super) idle_timeout: Duration,
+    /// How waits for a seat grow.
+    pub(super) retry: RetryPolicy,
     pub(super) host: Host,
 }
 
 /// What the clones of a client and its sessions share.
 pub(super) struct Client {
     pub(super) settings: Settings,
-    seats: Seats<Conversation, Cookies>,
-    /// The version that was asked for. Held while it is asked for: the others wait for the answer.
-    newest: Mutex<Option<String>>,
+    seats: Seats<Conversation, Overdue>,
+    /// The version that was asked for.
+    newest: OnceLock<String>,
     /// The endpoint's address, once it is known.
     pub(super) endpoint: OnceLock<(String, Dialect)>,
+    /// Held while the version is asked for: the others wait for the answer.
+    asking: Mutex<()>,
     /// Why nobody may log in any more, once credentials were refused.
     barred: OnceLock<String>,
+    /// When the credentials were last found good.
+    vouched: Mutex<Option<Instant>>,
+    /// Held by the one that finds out, after sessions have ended, whether the credentials are still good.
+    vouching: Mutex<()>,
+    /// Requests that a session was served.
+    served: AtomicU64,
+    /// Whether a login was ever accepted whose session was then unknown: one of the ways in which the
+    /// server says that all seats are taken.
+    unknown_sessions: AtomicBool,
+    pub(super) inquirers: Inquirers,
+}
+
+/// What is known of the credentials where each request brings them along.
+#[derive(Default)]
+pub(super) struct Inquirers {
+    /// Held by the first, until it is known whether they are good.
+    pub(super) first: Mutex<()>,
+    pub(super) accepted: AtomicBool,
+    pub(super) refused: OnceLock<String>,
+}
+
+/// A session that could not be logged out in time.
+struct Overdue {
+    cookies: Cookies,
+    bearer: Option<Bearer>,
+    /// When the server has ended it by itself.
+    until: Instant,
 }
 
 /// One authenticated conversation with the server.
@@ -110,9 +153,20 @@ impl Acumatica {
     }
 
     pub(super) fn new(settings: Settings) -> Self {
-        let seats = Seats::new(settings.max_sessions);
-        let (newest, endpoint, barred) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Client { settings, seats, newest, endpoint, barred }))
+        let most = settings.max_sessions;
+        Self(Arc::new(Client {
+            settings,
+            seats: Seats::new(most),
+            newest: OnceLock::new(),
+            endpoint: OnceLock::new(),
+            asking: Mutex::default(),
+            barred: OnceLock::new(),
+            vouched: Mutex::default(),
+            vouching: Mutex::default(),
+            served: AtomicU64::new(0),
+            unknown_sessions: AtomicBool::new(false),
+            inquirers: Inquirers::default(),
+        }))
     }
 
     /// A session to use by hand; it goes back to the client when it is dropped.
@@ -143,7 +197,7 @@ impl Acumatica {
         Inquiries::new(self.0.clone())
     }
 
-    /// How many sessions are open, used or not.
+    /// How many sessions are open, used or not; one that could not be logged out counts until it is.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
         self.0.seats.open()
@@ -194,7 +248,7 @@ impl Client {
     pub(super) fn open(&self, worker: &Worker) -> Result<Conversation> {
         self.check_barred()?;
         // A seat that was left behind may be the one that is wanted now.
-        self.log_out_overdue(worker.time_to_close());
+        self.log_out_overdue(worker);
         self.seats.reserve()?;
         let mut conversation = Conversation {
             wire: self.settings.host.wire(worker),
@@ -235,18 +289,13 @@ impl Client {
         Ok(())
     }
 
-    /// A session that the server no longer knows: nothing is left to log out.
-    pub(super) fn forget(&self) {
-        self.seats.release();
-    }
-
-    /// Signs in: fills the cookies, or sees to a token.
+    /// Signs in: fills the cookies, or sees to a token. `refused`: the renewal whose token was refused.
     pub(super) fn log_in(&self, conversation: &mut Conversation, refused: Option<u64>) -> Result<()> {
         self.check_barred()?;
-        conversation.cookies = Cookies::default();
         conversation.proven = false;
         let result = match &self.settings.auth {
             Auth::Login(login) => login.request(&self.settings.base).and_then(|request| {
+                conversation.cookies = Cookies::default();
                 let answer = conversation.wire.send(&request)?;
                 if !answer.is_success() {
                     return Err(refused_login(&answer, &request));
@@ -256,8 +305,10 @@ impl Client {
                     let message = "the login was accepted, but no session came with it";
                     return Err(answer.to_error(&request, ErrorKind::Protocol, message));
                 }
+                *self.vouched() = Some(Instant::now());
                 Ok(())
             }),
+            // The cookies stay: a new token goes on with the session of the old one.
             Auth::OAuth(tokens) => {
                 tokens.bearer(&self.settings.base, &mut conversation.wire, refused).map(|bearer| {
                     conversation.bearer = Some(bearer);
@@ -270,6 +321,74 @@ impl Client {
                 let _ = self.barred.set(error.message().to_owned());
             }
         })
+    }
+
+    /// Signs in again where a session has ended: with a name and password one goes first, so that
+    /// sessions that ended all at once try a password that was changed meanwhile once and not once each.
+    pub(super) fn log_in_again(&self, conversation: &mut Conversation) -> Result<()> {
+        if matches!(self.settings.auth, Auth::OAuth(_)) {
+            let refused = conversation.bearer.as_ref().map(|bearer| bearer.generation);
+            return self.log_in(conversation, refused);
+        }
+        let ended = Instant::now();
+        // It may live all the same: a 401 can come from a proxy. Then its seat must not be left behind.
+        let time = conversation.wire.worker().time_to_close();
+        let _ = self.send_logout(&conversation.cookies, None, time, Some(&mut conversation.wire));
+        conversation.cookies = Cookies::default();
+        let is_vouched_for = || self.vouched().is_some_and(|at| at >= ended);
+        let mut alone = None;
+        if !is_vouched_for() {
+            alone = Some(alone_at(&self.vouching, conversation.wire.worker())?);
+        }
+        if is_vouched_for() {
+            alone = None;
+        }
+        let result = self.log_in(conversation, None);
+        drop(alone);
+        result
+    }
+
+    /// Sees to it that the session's token is good for a while, where there are tokens.
+    pub(super) fn renew_token(&self, conversation: &mut Conversation) -> Result<()> {
+        let Auth::OAuth(tokens) = &self.settings.auth else { return Ok(()) };
+        if let Some(bearer) = tokens.current(None) {
+            conversation.bearer = Some(bearer);
+            return Ok(());
+        }
+        let proven = conversation.proven;
+        self.log_in(conversation, None)?;
+        conversation.proven = proven;
+        Ok(())
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        matches!(self.settings.auth, Auth::OAuth(_))
+    }
+
+    fn vouched(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to wait for a seat: longer each time.
+    pub(super) fn seat_waits(&self) -> Backoff {
+        self.settings.retry.clone().attempts(u32::MAX).throttled_backoff()
+    }
+
+    /// How many requests sessions were served so far.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_served(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_met_unknown_sessions(&self) -> bool {
+        self.unknown_sessions.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn met_unknown_session(&self) {
+        self.unknown_sessions.store(true, Ordering::Relaxed);
     }
 
     fn check_barred(&self) -> Result<()> {
@@ -289,9 +408,13 @@ impl Client {
             time,
             Some(&mut conversation.wire),
         );
-        self.seats.release();
-        if ended.is_err() {
-            self.seats.put_off(conversation.cookies);
+        match ended {
+            Ok(()) => self.seats.release(),
+            // The server holds it until then, so it counts.
+            Err(_) => {
+                let Conversation { cookies, bearer, .. } = conversation;
+                self.seats.put_off(Overdue { cookies, bearer, until: Instant::now() + ENDED });
+            }
         }
         ended
     }
@@ -327,32 +450,61 @@ impl Client {
         }
     }
 
-    fn log_out_overdue(&self, time: Duration) {
-        for cookies in self.seats.take_overdue() {
-            if self.send_logout(&cookies, None, time, None).is_err() {
-                self.seats.put_off(cookies);
+    fn log_out_overdue(&self, worker: &Worker) {
+        let mut overdue = self.seats.take_overdue();
+        while let Some(session) = overdue.pop() {
+            // Half of what is left is for what the worker came for.
+            let left = worker.deadline().remaining().map_or(OVERDUE, |left| OVERDUE.min(left / 2));
+            if self.log_out_again(session, left).is_err() {
+                break;
             }
         }
+        // The next time begins with these, and not with the one that failed.
+        overdue.into_iter().for_each(|session| self.seats.put_off(session));
+    }
+
+    /// Another attempt with a session that could not be logged out; it is kept when that fails too.
+    fn log_out_again(&self, session: Overdue, time: Duration) -> Result<()> {
+        let ended = self.send_logout(&session.cookies, session.bearer.as_ref(), time, None);
+        if ended.is_ok() || session.until <= Instant::now() {
+            self.seats.release();
+            return Ok(());
+        }
+        self.seats.put_off(session);
+        ended
     }
 
     fn close_idle(&self) -> Result<()> {
         self.seats.close(
             |conversation| self.log_out(conversation, LOGOUT),
-            |cookies| {
-                self.send_logout(&cookies, None, LOGOUT, None).inspect_err(|_| self.seats.put_off(cookies))
-            },
+            |session| self.log_out_again(session, LOGOUT),
         )
     }
 
     /// The endpoint's version: as it was set, or the newest that the server has.
-    pub(super) fn version(&self, ask: impl FnOnce() -> Result<String>) -> Result<String> {
-        if let Some(version) = &self.settings.version {
+    pub(super) fn version(&self, worker: &Worker, ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        if let Some(version) = self.settings.version.as_ref().or_else(|| self.newest.get()) {
             return Ok(version.clone());
         }
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*newest {
+        let _alone = alone_at(&self.asking, worker)?;
+        match self.newest.get() {
             Some(version) => Ok(version.clone()),
-            None => Ok(newest.insert(ask()?).clone()),
+            None => {
+                let version = ask()?;
+                Ok(self.newest.get_or_init(|| version).clone())
+            }
+        }
+    }
+}
+
+/// Waits until nobody else is at something that only one may do at a time. Whatever ends the batch ends
+/// the waiting: the other one may belong to a batch that has more time.
+pub(super) fn alone_at<'a>(what: &'a Mutex<()>, worker: &Worker) -> Result<MutexGuard<'a, ()>> {
+    loop {
+        match what.try_lock() {
+            Ok(guard) => return Ok(guard),
+            Err(TryLockError::Poisoned(guard)) => return Ok(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => worker.pause(LOOK_AGAIN, Pause::Poll)?,
         }
     }
 }

@@ -27,7 +27,7 @@ impl Session {
         bytes: impl Into<Vec<u8>>,
         comment: Option<&str>,
     ) -> Result<()> {
-        let name = address::name("a file", filename)?;
+        let name = address::file_name(filename)?;
         if let Some(comment) = comment
             && (comment.chars().count() > COMMENT
                 || !comment.chars().all(|c| c == ' ' || c.is_ascii_graphic()))

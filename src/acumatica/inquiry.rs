@@ -2,21 +2,22 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::address;
-use super::auth::Auth;
-use super::client::{Client, authorization};
+use super::auth::{Auth, Tokens};
+use super::client::{Client, alone_at, authorization};
 use super::entity::Entity;
 use super::query::{Dialect, Query};
 use super::refusal;
 use super::session::Session;
 use crate::engine::connect::{Connect, Interrupt, Worker};
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Method, Request, Wire};
+use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::http::{Answer, Base, Method, Request, Wire};
 
 /// Generic inquiries by OData as a backend, from [`Acumatica::inquiries`](super::Acumatica::inquiries).
 ///
@@ -73,8 +74,13 @@ impl Session {
     ///
     /// As [`InquirySession::inquiry`].
     pub fn inquiry(&mut self, name: &str, query: impl Borrow<Query>) -> Result<Vec<Entity>> {
-        let mut wire = self.client.settings.host.wire(&self.worker);
-        inquire(&self.client, &mut wire, name, query.borrow())
+        let client = Arc::clone(&self.client);
+        if let Some(wire) = self.wire() {
+            // No cookies go along: it is the connection alone that is shared.
+            return inquire(&client, wire, name, query.borrow());
+        }
+        let mut wire = client.settings.host.wire(&self.worker);
+        inquire(&client, &mut wire, name, query.borrow())
     }
 }
 
@@ -91,30 +97,7 @@ fn inquire(client: &Client, wire: &mut Wire, name: &str, query: &Query) -> Resul
     let mut url = settings.base.join(&format!("/t/{tenant}/api/odata/gi/{segment}{query}"));
     let mut rows = Vec::new();
     loop {
-        let authorization = match &settings.auth {
-            Auth::Login(login) => {
-                let pair = format!("{}:{}", login.name, login.password.expose());
-                format!("Basic {}", BASE64_STANDARD.encode(pair))
-            }
-            Auth::OAuth(tokens) => authorization(&tokens.bearer(&settings.base, wire, None)?.token),
-        };
-        let request = Request::new(Method::GET, url)
-            .header("Accept", "application/json")
-            .header("Authorization", authorization)
-            .operation("inquiry")
-            .entity(name);
-        let answer = wire.send(&request)?;
-        if !answer.is_success() {
-            let error = refusal::read(&answer, &request);
-            return Err(match error.kind() {
-                ErrorKind::Forbidden => {
-                    let message =
-                        format!("{}; is it exposed by OData (Generic Inquiry, SM208000)?", error.message());
-                    answer.to_error(&request, ErrorKind::Forbidden, message)
-                }
-                _ => error,
-            });
-        }
+        let (answer, request) = ask(client, wire, name, &url)?;
         let mut page: Value = answer.json(&request)?;
         let Some(Value::Array(found)) = page.get_mut("value").map(Value::take) else {
             return Err(answer.to_error(&request, ErrorKind::Protocol, "the answer has no rows (\"value\")"));
@@ -127,4 +110,69 @@ fn inquire(client: &Client, wire: &mut Wire, name: &str, query: &Query) -> Resul
             None => return Ok(rows),
         }
     }
+}
+
+/// One page. Credentials that were refused once are not sent again.
+fn ask(client: &Client, wire: &mut Wire, name: &str, url: &str) -> Result<(Answer, Request)> {
+    let Client { settings, inquirers, .. } = client;
+    let request =
+        Request::new(Method::GET, url).header("Accept", "application/json").operation("inquiry").entity(name);
+    let signed = |value: String| request.clone().header("Authorization", value);
+    let mut alone = None;
+    if !inquirers.accepted.load(Ordering::Acquire) {
+        // The first one finds out whether the password is right: tried by all it would lock the account.
+        alone = Some(alone_at(&inquirers.first, wire.worker()).map_err(|error| request.label(error))?);
+    }
+    if let Some(message) = inquirers.refused.get() {
+        let error = Error::new(ErrorKind::Auth, message.as_str()).with_delivery(Delivery::NotSent);
+        return Err(request.label(error));
+    }
+    let answer = match &settings.auth {
+        Auth::Login(login) => {
+            let pair = format!("{}:{}", login.name, login.password.expose());
+            wire.send(&signed(format!("Basic {}", BASE64_STANDARD.encode(pair))))
+        }
+        Auth::OAuth(tokens) => by_token(tokens, &settings.base, wire, signed),
+    };
+    let refused = match &answer {
+        Ok(answer) if answer.status() != 401 => {
+            inquirers.accepted.store(true, Ordering::Release);
+            None
+        }
+        Ok(answer) => Some(refusal::read(answer, &request)),
+        Err(error) if error.kind() == ErrorKind::Auth => Some(Error::new(ErrorKind::Auth, error.message())),
+        Err(_) => None,
+    };
+    if let Some(error) = refused {
+        let _ = inquirers.refused.set(error.message().to_owned());
+    }
+    drop(alone);
+    let answer = answer?;
+    if answer.is_success() {
+        return Ok((answer, request));
+    }
+    let error = refusal::read(&answer, &request);
+    Err(match error.kind() {
+        ErrorKind::Forbidden => {
+            let message = format!("{}; is it exposed by OData (Generic Inquiry, SM208000)?", error.message());
+            answer.to_error(&request, ErrorKind::Forbidden, message)
+        }
+        _ => error,
+    })
+}
+
+/// Sends a request with the token there is, and again with a new one if that is refused.
+fn by_token(
+    tokens: &Tokens,
+    base: &Base,
+    wire: &mut Wire,
+    signed: impl Fn(String) -> Request,
+) -> Result<Answer> {
+    let bearer = tokens.bearer(base, wire, None)?;
+    let answer = wire.send(&signed(authorization(&bearer.token)))?;
+    if answer.status() != 401 {
+        return Ok(answer);
+    }
+    let bearer = tokens.bearer(base, wire, Some(bearer.generation))?;
+    wire.send(&signed(authorization(&bearer.token)))
 }

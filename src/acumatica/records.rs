@@ -13,7 +13,7 @@ use super::query::Query;
 use super::session::Session;
 use super::write::{Mode, Write};
 use crate::error::{Delivery, Error, ErrorKind, FieldError, Result};
-use crate::http::{Method, Nature, Request};
+use crate::http::{Answer, Method, Nature, Request};
 
 impl Session {
     /// Records of an entity, all that the query finds.
@@ -29,7 +29,10 @@ impl Session {
         let mut request = self.entity_request(Method::GET, entity, "", Some(query.borrow()))?;
         let answer = self.send(&mut request)?;
         let records: Vec<Value> = answer.json(&request)?;
-        records.into_iter().map(Entity::from_json).collect()
+        records
+            .into_iter()
+            .map(|json| Entity::from_json(json).map_err(|error| unreadable(&answer, &request, &error)))
+            .collect()
     }
 
     /// A record by its key: `"CUST001"`, `("SO", "SO005207")`, or an id.
@@ -133,15 +136,15 @@ impl Session {
             Mode::Upsert | Mode::Patch => {}
         }
         let mut request = request.entity(label(entity, &sent));
-        let written = self.entity_answer(&mut request).map_err(|error| {
+        let mut lost = false;
+        let answer = self.send_unless(&mut request, |_, maybe_applied| {
+            lost = maybe_applied;
+            false
+        });
+        let written = answer.and_then(|answer| record(&answer, &request)).map_err(|error| {
             // Sent before without an answer: it may be our own record that is in the way.
-            let own =
-                write.mode == Mode::Create && error.kind() == ErrorKind::Conflict && error.attempts() > 1;
-            if own && write.keyed {
-                error.with_delivery(Delivery::MaybeSent).with_resendable(false)
-            } else {
-                error
-            }
+            let own = write.mode == Mode::Create && error.kind() == ErrorKind::Conflict && lost;
+            if own { error.with_delivery(Delivery::MaybeSent).with_resendable(false) } else { error }
         })?;
         if write.verify {
             let ignored = Entity::not_echoed(&sent, &written);
@@ -162,7 +165,8 @@ impl Session {
     pub fn delete_by_id(&mut self, entity: &str, key: impl IntoKey) -> Result<()> {
         let below = address::below(entity, &key.to_key())?;
         let mut request = self.entity_request(Method::DELETE, entity, &below, None)?.nature(Nature::Keyed);
-        self.send_unless(&mut request, |answer| answer.status() == 404 && answer.is_after_loss()).map(|_| ())
+        let gone = |error: &Error, lost| error.kind() == ErrorKind::NotFound && lost;
+        self.send_unless(&mut request, gone).map(|_| ())
     }
 
     /// The entity's custom fields and their types, by view.
@@ -194,7 +198,7 @@ impl Session {
         let mut request =
             self.entity_request(Method::PUT, entity, "", Some(&query))?.nature(Nature::Read).json(&body)?;
         let answer = self.send(&mut request)?;
-        let found = Entity::from_json(answer.json(&request)?)?;
+        let found = record(&answer, &request)?;
         if found.get(results).is_none()
             && found.details(results).next().is_none()
             && !found.as_json().contains_key(results)
@@ -210,21 +214,42 @@ impl Session {
 
     fn entity_answer(&mut self, request: &mut Request) -> Result<Entity> {
         let answer = self.send(request)?;
-        if answer.body().is_empty() {
-            return Ok(Entity::new()); // 204: done, and nothing to tell.
-        }
-        Entity::from_json(answer.json(request)?)
+        record(&answer, request)
     }
 }
 
-/// How a person is told which record is written: `Warehouse/JFK`, where a field looks like its key.
+fn record(answer: &Answer, request: &Request) -> Result<Entity> {
+    if answer.body().is_empty() {
+        return Ok(Entity::new()); // 204: done, and nothing to tell.
+    }
+    Entity::from_json(answer.json(request)?).map_err(|error| unreadable(answer, request, &error))
+}
+
+/// A success whose body is no record: what was asked for was done, as far as anyone knows.
+fn unreadable(answer: &Answer, request: &Request, error: &Error) -> Error {
+    answer.to_error(request, error.kind(), error.message()).with_delivery(Delivery::MaybeSent)
+}
+
+/// How a person is told which record is written: its entity and what looks like its key. JSON has its
+/// fields in the order of the alphabet, so the name decides: `CustomerID` of a `Customer`, `OrderNbr`.
 fn label(entity: &str, record: &Entity) -> String {
-    let own = format!("{entity}ID");
-    let names = || record.keys().filter(|name| ["ID", "Nbr", "CD"].iter().any(|end| name.ends_with(end)));
-    let name = names().find(|name| *name == own).or_else(|| names().next());
-    match name.and_then(|name| record.get_str(name)) {
-        Some(key) => format!("{entity}/{key}"),
-        None => entity.to_owned(),
+    let own = |name: &str| {
+        name.strip_prefix(entity).is_some_and(|rest| matches!(rest, "ID" | "CD" | "Nbr"))
+            || (name == "InventoryID" && entity.ends_with("Item"))
+    };
+    let name = record
+        .keys()
+        .find(|name| own(name))
+        .or_else(|| record.keys().find(|name| name.ends_with("Nbr")))
+        .or_else(|| record.keys().find(|name| *name == "id"));
+    let key = name.and_then(|name| record.get(name)).map(|value| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    });
+    match key {
+        // Long or structured values are no keys.
+        Some(key) if key.len() <= 40 && !key.starts_with(['{', '[']) => format!("{entity}/{key}"),
+        _ => entity.to_owned(),
     }
 }
 

@@ -19,7 +19,11 @@ pub(super) fn read(answer: &Answer, request: &Request) -> Error {
     if message.is_empty() {
         message = "the server gave no reason".into();
     }
-    let kind = kind(answer.status(), &message);
+    let kind = match kind(answer.status(), &message) {
+        // One of the texts stands in the stack trace alone.
+        ErrorKind::Server if tells_of_seats(&String::from_utf8_lossy(answer.body())) => ErrorKind::SeatLimit,
+        kind => kind,
+    };
     if let Some(hint) = hint(kind, answer.status(), said.exception.as_deref()) {
         message = format!("{message} ({hint})");
     }

@@ -1,5 +1,6 @@
 //! A session: sends a request as who it is, signs in again when it has expired, reads refusals.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -11,13 +12,15 @@ use super::query::{Dialect, Query};
 use super::refusal;
 use super::scope::Scope;
 use crate::engine::connect::{Interrupt, Pause, Worker};
-use crate::engine::retry::Backoff;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::http::{Answer, Method, Request};
-use std::sync::Arc;
+use crate::http::{Answer, Method, Request, Wire};
 
-/// How often a session that the server accepted and then did not know is opened anew, before the call fails.
+/// How often a session that the server accepted and then did not know is opened anew, before the call
+/// fails; while other sessions are served it counts from the start again.
 const UNKNOWN_SESSIONS: usize = 8;
+
+/// How often a login in the middle of a call is tried again that failed for a reason that passes.
+const PASSING: usize = 2;
 
 /// A session on an Acumatica server.
 ///
@@ -29,6 +32,8 @@ pub struct Session {
     conversation: Option<Conversation>,
     pub(super) worker: Worker,
     scope: Scope,
+    /// A call has failed because a good login led to no session: the next one does not find out again.
+    given_up: bool,
 }
 
 impl std::fmt::Debug for Client {
@@ -39,7 +44,15 @@ impl std::fmt::Debug for Client {
 
 impl Session {
     pub(super) fn new(client: Arc<Client>, conversation: Conversation, worker: &Worker) -> Self {
-        Self { client, conversation: Some(conversation), worker: worker.clone(), scope: Scope::default() }
+        let mut session = Self {
+            client,
+            conversation: None,
+            worker: worker.clone(),
+            scope: Scope::default(),
+            given_up: false,
+        };
+        session.adopt(conversation);
+        session
     }
 
     pub(super) fn interrupt(&self) -> Interrupt {
@@ -47,6 +60,30 @@ impl Session {
             Some(conversation) => conversation.wire.interrupt(),
             None => Box::new(|| {}),
         }
+    }
+
+    /// Goes on with this conversation, which may be another one in the middle of a call.
+    fn adopt(&mut self, conversation: Conversation) {
+        self.worker.on_interrupt(conversation.wire.interrupt());
+        self.conversation = Some(conversation);
+    }
+
+    /// Takes the conversation away, out of reach of interrupts: its logout is not one of the calls.
+    fn part(&mut self) -> Option<Conversation> {
+        self.worker.on_interrupt(Box::new(|| {}));
+        self.conversation.take()
+    }
+
+    /// The server may be busy with this session for longer: it is not used again.
+    pub(super) fn distrust(&mut self) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.suspect = true;
+        }
+    }
+
+    /// A connection for requests outside the session, which ends with the session's I/O.
+    pub(super) fn wire(&mut self) -> Option<&mut Wire> {
+        self.conversation.as_mut().map(|conversation| &mut conversation.wire)
     }
 
     /// Runs requests in a branch or at a business date other than those of the sign-in.
@@ -73,57 +110,91 @@ impl Session {
     }
 
     fn release(&mut self) -> Result<()> {
-        match self.conversation.take() {
-            Some(conversation) => self.client.give_back(conversation, self.worker.time_to_close()),
+        match self.part() {
+            Some(mut conversation) => {
+                // One that the server does not know is of no use to the next.
+                conversation.suspect |= self.given_up;
+                self.client.give_back(conversation, self.worker.time_to_close())
+            }
             None => Ok(()),
         }
     }
 
     /// Sends a request as this session, signing in again if it has expired. Only a 2xx comes back.
     pub(super) fn send(&mut self, request: &mut Request) -> Result<Answer> {
-        self.send_unless(request, |_| false)
+        self.send_unless(request, |_, _| false)
     }
 
-    /// As [`send`](Self::send), where some other answers are fine too.
+    /// As [`send`](Self::send), where some refusals are fine too. Each is told with whether the request may
+    /// have been applied before, its answer lost.
     pub(super) fn send_unless(
         &mut self,
         request: &mut Request,
-        fine: impl Fn(&Answer) -> bool,
+        mut fine: impl FnMut(&Error, bool) -> bool,
     ) -> Result<Answer> {
+        let (mut again, mut had_worked, mut lost) = (false, false, false);
         let mut unknown = 0;
-        let mut again = false;
-        let mut waits =
-            Backoff::new(Duration::from_millis(500), Duration::from_secs(20), fastrand::Rng::new());
+        let mut served = self.client.served();
+        let mut waits = self.client.seat_waits();
         loop {
-            let answer = self.send_as_is(request)?;
-            if answer.is_success() || fine(&answer) {
+            let answer = self.send_as_is(request).map_err(|error| told(error, lost))?;
+            lost |= answer.is_after_loss();
+            let conversation = self.conversation.as_mut().expect("a request was sent on it");
+            if answer.is_success() {
+                conversation.proven = true;
+                self.given_up = false;
+                self.client.count_served();
                 return Ok(answer);
             }
             let error = refusal::read(&answer, request);
-            if answer.status() != 401 && !is_login_page(&answer) {
+            if fine(&error, lost) {
+                return Ok(answer);
+            }
+            let is_unknown = answer.status() == 401 || is_login_page(&answer);
+            if !is_unknown && error.kind() != ErrorKind::SeatLimit {
+                // Only a request that got as far as this can say such things.
+                conversation.proven |= matches!(answer.status(), 400 | 403..=422);
                 return Err(error);
             }
-            let conversation = self.conversation.as_ref().expect("a request was sent on it");
-            if conversation.proven && !again {
-                // It had worked: it has expired, or somebody ended it.
+            let expired = is_unknown && (conversation.proven || self.client.has_tokens());
+            if expired && !again {
+                // It had worked: it has expired, or somebody ended it. Or its token was refused.
                 again = true;
-                self.sign_in_again(request)?;
-            } else if again {
+                had_worked = conversation.proven;
+                self.sign_in_again(request).map_err(|error| told(error, lost))?;
+                continue;
+            }
+            if is_unknown && (had_worked || self.given_up) && !self.client.has_met_unknown_sessions() {
                 // Signed in anew, and refused: that will not change by doing it once more.
+                self.given_up = true;
                 let message = format!("refused straight after a good login: {}", error.message());
                 return Err(answer.to_error(request, ErrorKind::Auth, message));
-            } else {
-                // A good login, and the first request is refused: one of the ways in which the server
-                // says that all seats are taken.
-                unknown += 1;
-                if unknown > UNKNOWN_SESSIONS {
-                    let message = format!(
-                        "{UNKNOWN_SESSIONS} logins were accepted, and each session was unknown right after it"
-                    );
-                    return Err(answer.to_error(request, ErrorKind::SeatLimit, message));
-                }
-                self.wait_for_seat(request, waits.next().unwrap_or_default())?;
             }
+            // A good login, and the first request is refused: one of the ways in which the server says that
+            // all seats are taken. With tokens, which open a session with its first request, all of them are.
+            if is_unknown {
+                self.client.met_unknown_session();
+            }
+            if self.client.served() != served {
+                served = self.client.served();
+                unknown = 0;
+            }
+            unknown += 1;
+            if self.given_up || unknown > UNKNOWN_SESSIONS {
+                self.given_up = true;
+                let message = if is_unknown {
+                    format!(
+                        "a login was accepted, and its session unknown right after it: {}",
+                        error.message()
+                    )
+                } else {
+                    error.message().to_owned()
+                };
+                return Err(answer.to_error(request, ErrorKind::SeatLimit, message));
+            }
+            let wait = waits.next().unwrap_or_default();
+            let seat = self.wait_for_seat(wait);
+            self.seated(request, seat).map_err(|error| told(error, lost))?;
         }
     }
 
@@ -132,107 +203,116 @@ impl Session {
             self.sign_in_again(request)?;
         }
         let conversation = self.conversation.as_mut().expect("a session was opened above");
-        if !conversation.cookies.is_empty() {
-            request.set_header("Cookie", conversation.cookies.header());
+        if let Err(error) = self.client.renew_token(conversation) {
+            return Err(self.refused(request, &error));
+        }
+        match conversation.cookies.is_empty() {
+            false => request.set_header("Cookie", conversation.cookies.header()),
+            // A session that opens with its first request must not go out under the name of another.
+            true => request.remove_header("Cookie"),
         }
         if let Some(bearer) = &conversation.bearer {
             request.set_header("Authorization", authorization(&bearer.token));
         }
         // Until the answer is there, the server may be busy with it, and the session with the server.
         conversation.suspect = true;
-        let answer = conversation.wire.send(request);
+        let answer = if self.client.has_tokens() && !conversation.proven {
+            send_as_login(&mut conversation.wire, request)
+        } else {
+            conversation.wire.send(request)
+        };
         conversation.suspect = match &answer {
             Ok(_) => false,
             Err(error) => error.delivery() != Some(Delivery::NotSent),
         };
         let answer = answer?;
         answer.set_cookies().for_each(|line| conversation.cookies.set(line));
-        conversation.proven |= answer.status() != 401;
         Ok(answer)
     }
 
     /// Opens the session anew. An error is one of a request that was not sent.
     fn sign_in_again(&mut self, request: &Request) -> Result<()> {
-        let signed_in = match &mut self.conversation {
+        let seat = match &mut self.conversation {
             Some(conversation) if !conversation.suspect && !conversation.wire.is_interrupted() => {
-                let refused = conversation.bearer.as_ref().map(|bearer| bearer.generation);
-                self.client.log_in(conversation, refused)
+                let is_login = !self.client.has_tokens();
+                self.client.log_in_again(conversation).map(|()| is_login)
             }
             _ => {
                 // The old one is logged out: a request of it may still be running and would hold the
                 // new ones up.
-                if let Some(old) = self.conversation.take() {
-                    let _ = self.client.log_out(old, self.worker.time_to_close());
-                }
-                if let Some(idle) = self.client.take_idle(&self.worker) {
-                    self.conversation = Some(idle);
-                    return Ok(());
-                }
-                self.worker.check().and_then(|()| self.client.open(&self.worker)).map(|new| {
-                    self.conversation = Some(new);
-                })
+                self.give_up_seat();
+                self.worker.check().and_then(|()| self.take_seat())
             }
         };
-        match signed_in {
-            Ok(()) => {
-                self.worker.count_login();
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::SeatLimit => {
-                let mut waits =
-                    Backoff::new(Duration::from_millis(500), Duration::from_secs(20), fastrand::Rng::new());
-                self.drop_lost();
-                loop {
-                    let wait = waits.next().unwrap_or_default();
-                    match self.wait_for_seat(request, wait) {
-                        Err(error) if error.kind() == ErrorKind::SeatLimit => {}
-                        ended => return ended,
-                    }
-                }
-            }
-            Err(error) => {
-                self.drop_lost();
-                if error.kind() == ErrorKind::Auth {
-                    self.worker.end_batch(&error);
-                }
-                Err(request.label(unsent(&error)))
-            }
-        }
+        self.seated(request, seat)
     }
 
-    /// A conversation that has no session behind it any more.
-    fn drop_lost(&mut self) {
-        if self.conversation.take().is_some() {
-            self.client.forget();
-        }
-    }
-
-    /// Waits, and takes a session that another worker gave back meanwhile, or opens one.
-    fn wait_for_seat(&mut self, request: &Request, wait: Duration) -> Result<()> {
-        if let Some(unknown) = self.conversation.take() {
-            let _ = self.client.log_out(unknown, self.worker.time_to_close());
-        }
-        let mut left = wait;
+    /// Sees to it that a seat is taken in the end, whatever came of the first attempt. `true`: by a login.
+    fn seated(&mut self, request: &Request, mut seat: Result<bool>) -> Result<()> {
+        let mut waits = self.client.seat_waits();
+        let mut failures = 0;
         loop {
-            if let Some(idle) = self.client.take_idle(&self.worker) {
-                self.conversation = Some(idle);
-                return Ok(());
+            match seat {
+                Ok(logged_in) => {
+                    if logged_in {
+                        self.worker.count_login();
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.give_up_seat();
+                    let passes = error.is_retryable() && error.attempts() <= 1 && failures < PASSING;
+                    let goes_on = error.kind() == ErrorKind::SeatLimit || passes;
+                    if !goes_on || self.worker.is_stopped() {
+                        return Err(self.refused(request, &error));
+                    }
+                    failures += usize::from(error.kind() != ErrorKind::SeatLimit);
+                }
             }
-            if left.is_zero() {
-                break;
+            seat = self.wait_for_seat(waits.next().unwrap_or_default());
+        }
+    }
+
+    /// The error of a request that was not sent because nobody could sign in.
+    fn refused(&self, request: &Request, error: &Error) -> Error {
+        if error.kind() == ErrorKind::Auth {
+            self.worker.end_batch(error);
+        }
+        request.label(unsent(error))
+    }
+
+    /// Logs the session out, as far as there is one, and frees its place.
+    fn give_up_seat(&mut self) {
+        if let Some(conversation) = self.part() {
+            let _ = self.client.log_out(conversation, self.worker.time_to_close());
+        }
+    }
+
+    /// Waits, and takes a session that another worker gave back meanwhile, or opens one. `true`: opened.
+    fn wait_for_seat(&mut self, wait: Duration) -> Result<bool> {
+        self.give_up_seat();
+        let mut left = wait;
+        while !left.is_zero() {
+            if let Some(idle) = self.client.take_idle(&self.worker) {
+                self.adopt(idle);
+                return Ok(false);
             }
             let slice = left.min(Duration::from_millis(100));
-            self.worker.pause(slice, Pause::Limit).map_err(|error| request.label(error))?;
+            self.worker.pause(slice, Pause::Limit)?;
             left -= slice;
         }
-        match self.client.open(&self.worker) {
-            Ok(conversation) => {
-                self.worker.count_login();
-                self.conversation = Some(conversation);
-                Ok(())
-            }
-            Err(error) => Err(request.label(unsent(&error))),
+        self.take_seat()
+    }
+
+    /// Takes a session that nobody uses, or opens one. `true`: opened.
+    fn take_seat(&mut self) -> Result<bool> {
+        if let Some(idle) = self.client.take_idle(&self.worker) {
+            self.adopt(idle);
+            return Ok(false);
         }
+        let conversation = self.client.open(&self.worker)?;
+        self.adopt(conversation);
+        Ok(true)
     }
 
     /// The address of the endpoint: `https://host/entity/Default/24.200.001`.
@@ -241,7 +321,8 @@ impl Session {
         if let Some(known) = client.endpoint.get() {
             return Ok(known.clone());
         }
-        let version = client.version(|| self.newest_version())?;
+        let worker = self.worker.clone();
+        let version = client.version(&worker, || self.newest_version())?;
         let settings = &client.settings;
         let dialect = settings.dialect.unwrap_or_else(|| Dialect::of_version(&version));
         let path = format!("/entity/{}/{}", address::segment(&settings.endpoint), address::segment(&version));
@@ -284,7 +365,12 @@ impl Session {
         let url = self.client.settings.base.join("/entity");
         let mut request =
             Request::new(Method::GET, url).header("Accept", "application/json").operation("find endpoint");
+        let proven = self.conversation.as_ref().is_some_and(|conversation| conversation.proven);
         let answer = self.send(&mut request)?;
+        if let Some(conversation) = &mut self.conversation {
+            // It is answered without a session too, so it says nothing of this one.
+            conversation.proven &= proven;
+        }
         let directory: Directory = answer.json(&request)?;
         let wanted = &self.client.settings.endpoint;
         let newest = directory
@@ -313,6 +399,24 @@ fn is_login_page(answer: &Answer) -> bool {
         && answer
             .header("location")
             .is_some_and(|location| location.to_ascii_lowercase().contains("login.aspx"))
+}
+
+/// Sends a request that opens its session, as the first one with a token does: a 429 that tells of seats
+/// is one session's own matter, as at a login, and no sign to all of them to go slower.
+fn send_as_login(wire: &mut Wire, request: &Request) -> Result<Answer> {
+    let answer = wire.send(&request.clone().throttling_is_final())?;
+    if matches!(answer.status(), 429 | 503) {
+        let error = refusal::read(&answer, request);
+        if error.kind() != ErrorKind::SeatLimit && !error.is_in_doubt() {
+            return wire.send(request);
+        }
+    }
+    Ok(answer)
+}
+
+/// An error of a request that may have been applied before, its answer lost.
+fn told(error: Error, lost: bool) -> Error {
+    if lost { error.with_delivery(Delivery::MaybeSent).with_resendable(true) } else { error }
 }
 
 /// What a failed login means for the request that needed it: it was not sent.

@@ -109,6 +109,11 @@ impl Request {
         self.headers.push((Cow::Borrowed(name), value));
     }
 
+    /// Removes a header that the last sending had and the next one has not.
+    pub(crate) fn remove_header(&mut self, name: &str) {
+        self.headers.retain(|(known, _)| known != name);
+    }
+
     /// The entity that errors name.
     pub(crate) fn entity_label(&self) -> Option<&str> {
         self.entity.as_deref()

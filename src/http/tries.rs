@@ -63,6 +63,8 @@ impl Tries {
         host: &Host,
         permit: Permit,
     ) -> Next {
+        // A gateway that gave up waiting tells nothing of what the server behind it did.
+        self.maybe_sent |= answer.delivery() == Delivery::MaybeSent;
         let has_retry_after = answer.header("retry-after").is_some();
         match answer.status() {
             429 | 503 if request.throttling_is_final => {

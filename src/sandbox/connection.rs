@@ -94,10 +94,9 @@ impl<'a> Connection<'a> {
         let status = response.as_ref().map(|response| response.status);
         let session = exchange.under_way.session();
         self.shared.recorder.request(RequestEvent { session, status, ..event });
-        if response.is_some() {
-            // Before the answer leaves: the client's next request may be quicker than this thread.
-            drop(exchange);
-        }
+        // Before the answer leaves or the connection ends: the client's next request may be quicker than this
+        // thread.
+        drop(exchange);
         match (response, fault) {
             (None, Some(Fault::Hang | Fault::HangAfter)) => {
                 self.hang();

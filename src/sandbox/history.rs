@@ -213,7 +213,8 @@ impl History {
         self.max_in_flight
     }
 
-    /// The most requests of one session that were under way at once. The server serves them one at a
+    /// The most requests of one session that were under way at once; one that hangs on purpose is no longer
+    /// counted, since nobody knows the moment at which its client gives up. The server serves them one at a
     /// time, so that a client with more than one gains nothing.
     #[must_use]
     pub fn max_in_flight_per_session(&self) -> usize {

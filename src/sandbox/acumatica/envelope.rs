@@ -35,7 +35,9 @@ pub(super) fn record(
 ) -> Value {
     let writer = Writer { options, everything: matches!(show, Show::Everything), dialect: place.dialect };
     let wanted = |name: &str| match show {
-        Show::Asked => options.select.is_empty() || options.select.iter().any(|path| path == name),
+        Show::Asked => {
+            options.select.is_empty() || options.select.iter().any(|path| path == "*" || path == name)
+        }
         Show::Sent(sent) => {
             sent.contains_key(name)
                 || entity.keys.contains(&name)

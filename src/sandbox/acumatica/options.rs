@@ -124,7 +124,7 @@ fn check(path: &str, shape: &'static Shape) -> Result<(), String> {
     let (name, rest) = path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest)));
     let known = match rest {
         None => {
-            matches!(name, "id" | "note" | "rowNumber" | "files" | "custom" | "attributes")
+            matches!(name, "*" | "id" | "note" | "rowNumber" | "files" | "custom" | "attributes")
                 || shape.field(name).is_some()
                 || shape.link(name).is_some()
                 || shape.detail(name).is_some()
