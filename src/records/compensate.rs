@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// One step back.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and the large one is the usual one")]
+#[expect(clippy::large_enum_variant, reason = "one for each chunk")]
 pub(crate) enum Undo<'a> {
     /// A request that undoes what a chunk did.
     Load(Load<'a>),

@@ -32,7 +32,7 @@ pub(crate) struct Group {
 
 /// What a group has to send.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and the large one is the usual one")]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(crate) enum Next<'a> {
     Load(Load<'a>),
     /// Nothing before what is out is over.
