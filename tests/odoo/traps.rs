@@ -37,7 +37,7 @@ fn the_id_may_be_null_in_an_error() {
 
 #[test]
 fn an_answer_to_another_request_is_no_answer() {
-    let stale = r#"{"jsonrpc":"2.0","id":999999,"result":[1,2,3]}"#;
+    let stale = r#"{"jsonrpc":"2.0","id":999999,"result":[1]}"#;
     let (_, mut session) = talk(JsonRpc, [ok(stale)]);
     let error = session.create("res.partner", json!({"name": "x"})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
@@ -99,7 +99,8 @@ fn a_page_where_json_was_expected_leaves_a_write_in_doubt_and_not_a_read() {
 fn json_that_is_no_json_rpc_is_no_success() {
     for body in ["{}", r#"{"status":"ok"}"#, "[]", "null", "true", "7"] {
         let (_, mut session) = talk(JsonRpc, [ok(body)]);
-        let error = session.create("res.partner", json!({"name": "x"})).unwrap_err();
+        let confirmed = session.call("sale.order", "action_confirm", Args::ids([7]));
+        let error = confirmed.unwrap_err();
         assert!(error.is_in_doubt() && error.kind() == ErrorKind::Protocol, "{body}: {error}");
     }
 }
