@@ -83,6 +83,7 @@ pub use odoo::Odoo;
 pub use records::capabilities::Capabilities;
 pub use records::chunk::{Answer, Applied, Chunk};
 pub use records::executor::Executor;
+pub use records::export::Select;
 pub use records::flow::{Flow, StreamedRecord};
 pub use records::operation::{Operation, OperationKind, OperationStatus, Part};
 pub use records::outcome::RecordOutcome;

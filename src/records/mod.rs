@@ -7,6 +7,7 @@ pub(crate) mod chunk;
 mod compensate;
 mod cut;
 pub(crate) mod executor;
+pub(crate) mod export;
 pub(crate) mod flow;
 mod isolate;
 pub(crate) mod load;

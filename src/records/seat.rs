@@ -30,6 +30,10 @@ impl<S: RecordStore> Connect for Seats<'_, S> {
         Ok(Seat { session, worker: worker.clone(), in_transaction: false })
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.0.max_sessions()
+    }
+
     fn interrupt(&self, seat: &Self::Session) -> Option<Interrupt> {
         self.0.interrupt(&seat.session)
     }
