@@ -25,6 +25,8 @@ mod faults;
 mod history;
 mod http;
 mod odoo;
+mod plan;
+mod recorder;
 mod running;
 mod server;
 mod stop;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::faults::{FaultPlan, Faults};
+use super::faults::Faults;
 use super::history::History;
+use super::plan::FaultPlan;
 use super::server::Server;
 use crate::Result;
 

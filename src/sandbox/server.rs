@@ -10,10 +10,11 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::connection::Connection;
-use super::faults::{Calls, Fault, FaultPlan};
-use super::history::{Recorder, UnderWay};
+use super::faults::{Calls, Fault};
 use super::http::{Head, Manner, Request, Response};
 use super::lock;
+use super::plan::FaultPlan;
+use super::recorder::{Recorder, UnderWay};
 use super::stop::Stop;
 use crate::{Error, ErrorKind, Result};
 

@@ -32,29 +32,29 @@ fn fifty_at_once_on_sixteen_cores_make_sixteen_run_twenty_wait_and_fourteen_be_d
 
 #[test]
 fn from_half_of_the_minute_on_requests_are_delayed_without_a_hint() {
-    let minute = Duration::from_millis(1500);
+    let minute = Duration::from_secs(4);
     let sandbox = Sandbox::acumatica().requests_per_minute(20).minute(minute).start().unwrap();
     let started = Instant::now();
     let mut client = Client::signed_in(&sandbox);
     for _ in 0..9 {
         assert_eq!(client.get("Customer/CUST001").status, 200);
     }
-    assert!(started.elapsed() < Duration::from_millis(400), "the first half comes at once");
+    assert!(started.elapsed() < Duration::from_millis(1200), "the first half comes at once");
     let before = Instant::now();
     assert_eq!(client.get("Customer/CUST001").status, 200);
-    // Ten requests remain for the rest of the minute of 1.5 s: about 150 ms each.
+    // Ten requests remain for the rest of the minute of 4 s: about 400 ms each.
     let delay = before.elapsed();
-    assert!((100..500).contains(&delay.as_millis()), "{delay:?}");
+    assert!((250..1500).contains(&delay.as_millis()), "{delay:?}");
     for _ in 0..9 {
         assert_eq!(client.get("Customer/CUST001").status, 200);
     }
     let all = started.elapsed();
-    assert!((1200..3000).contains(&all.as_millis()), "twenty requests fill the minute: {all:?}");
+    assert!((3300..8000).contains(&all.as_millis()), "twenty requests fill the minute: {all:?}");
 }
 
 #[test]
 fn signing_out_does_not_wait_in_the_queue() {
-    let sandbox = Sandbox::acumatica().cores(1).latency(Duration::from_millis(400)).start().unwrap();
+    let sandbox = Sandbox::acumatica().cores(1).latency(Duration::from_secs(2)).start().unwrap();
     let mut leaving = Client::signed_in(&sandbox);
     let mut busy = Client::signed_in(&sandbox);
     thread::scope(|scope| {
@@ -63,6 +63,6 @@ fn signing_out_does_not_wait_in_the_queue() {
         thread::sleep(Duration::from_millis(50));
         let started = Instant::now();
         assert_eq!(leaving.logout().status, 204);
-        assert!(started.elapsed() < Duration::from_millis(200));
+        assert!(started.elapsed() < Duration::from_secs(1));
     });
 }

@@ -155,7 +155,7 @@ fn a_killed_server_loses_its_sessions_and_keeps_its_records() {
 
 #[test]
 fn a_killed_server_does_not_apply_what_it_was_working_on() {
-    let sandbox = Sandbox::acumatica().latency(Duration::from_millis(400)).start().unwrap();
+    let sandbox = Sandbox::acumatica().latency(Duration::from_secs(2)).start().unwrap();
     let mut client = Client::signed_in(&sandbox);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -165,7 +165,7 @@ fn a_killed_server_does_not_apply_what_it_was_working_on() {
         thread::sleep(Duration::from_millis(150));
         let started = Instant::now();
         sandbox.pause();
-        assert!(started.elapsed() < Duration::from_millis(200), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     });
     assert!(sandbox.record("StockItem", "ITEM001").is_some());
     assert_eq!(sandbox.history().effects().count(), 0);

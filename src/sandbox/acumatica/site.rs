@@ -17,9 +17,9 @@ use super::record::Store;
 use super::schema;
 use super::session::{Session, Sessions};
 use crate::sandbox::faults::Calls;
-use crate::sandbox::history::Recorder;
 use crate::sandbox::http::{Head, Request, Response, decode};
 use crate::sandbox::lock;
+use crate::sandbox::recorder::Recorder;
 use crate::sandbox::server::{self, Exchange};
 
 /// The ERP: all of its state.

@@ -96,7 +96,6 @@ pub(super) fn convert(
 ) -> Converted {
     let mut converted = Converted::default();
     let row = &data[rows.from];
-    let model = loading.model;
     for (at, target) in targets.iter().enumerate() {
         let text = scalar(row.get(at));
         match target {
@@ -115,7 +114,6 @@ pub(super) fn convert(
             }
         }
     }
-    debug_assert_eq!(model, loading.model);
     converted
 }
 

@@ -63,21 +63,20 @@ pub(super) fn create(tx: &mut Transaction<'_>, model: ModelId, values: &Values) 
 
 /// Fields that were not given get the default of the context, or else their own.
 fn presets(tx: &mut Transaction<'_>, model: ModelId, row: &mut Row, values: &Values) -> Result<()> {
-    let has_context = tx.env.context.keys().any(|name| name.starts_with("default_"));
+    let env = tx.env;
+    let has_context = env.context.keys().any(|name| name.starts_with("default_"));
     for (at, field) in MODELS[model].fields.iter().enumerate() {
         if (field.default == Preset::None && !has_context) || values.contains_key(field.name) {
             continue;
         }
         let number = u8::try_from(at).expect("a model has few fields");
-        let given = if has_context { tx.env.context.get(&format!("default_{}", field.name)) } else { None };
+        let given = if has_context { env.context.get(&format!("default_{}", field.name)) } else { None };
         let cell = match (given, field.default) {
             (Some(_), _) if matches!(field.kind, Kind::One2many(..)) || field.place != Place::Stored => {
                 continue;
             }
             (Some(value), _) => match field.kind {
-                Kind::Many2many(to) => {
-                    Cell::Ids(links::many2many(tx, to, field, &[], &value.clone())?.into())
-                }
+                Kind::Many2many(to) => Cell::Ids(links::many2many(tx, to, field, &[], value)?.into()),
                 _ => pointed(tx, field, Cell::from_json(model, field, value)?)?,
             },
             (None, Preset::None) => continue,

@@ -39,9 +39,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use super::faults::{Fault, FaultPlan, Faults};
-use super::history::Recorder;
+use super::faults::{Fault, Faults};
 use super::http::Manner;
+use super::plan::FaultPlan;
+use super::recorder::Recorder;
 use super::running::Sandbox;
 use super::server::{Server, Shared};
 use crate::Result;

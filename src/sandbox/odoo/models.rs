@@ -214,3 +214,35 @@ static MODEL_FIELDS: &[Field] = &[
     Field::new("model", "Model", Char).required(),
     Field::new("transient", "Transient Model", Boolean),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::Kind;
+    use super::*;
+
+    #[test]
+    fn each_constant_leads_to_its_model_and_each_inverse_points_back() {
+        let named = [
+            (PARTNER, "res.partner"),
+            (CATEGORY, "res.partner.category"),
+            (PRODUCT_CATEGORY, "product.category"),
+            (DATA, "ir.model.data"),
+            (USERS, "res.users"),
+            (COUNTRY, "res.country"),
+            (STATE, "res.country.state"),
+            (COMPANY, "res.company"),
+            (LANG, "res.lang"),
+            (MODEL, "ir.model"),
+        ];
+        for (model, name) in named {
+            assert_eq!(MODELS[model].name, name);
+        }
+        for (at, model) in MODELS.iter().enumerate() {
+            for (_, field) in model.columns() {
+                if let Kind::One2many(to, inverse) = field.kind {
+                    assert_eq!(MODELS[to].field(inverse).unwrap().1.relation(), Some(at), "{}", field.name);
+                }
+            }
+        }
+    }
+}

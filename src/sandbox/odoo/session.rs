@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::history::Recorder;
 use crate::sandbox::lock;
+use crate::sandbox::recorder::Recorder;
 
 /// A signed-in session.
 #[derive(Debug, Clone)]

@@ -13,8 +13,8 @@ use super::session::{Session, Sessions};
 use super::store::Store;
 use super::workers::Workers;
 use crate::sandbox::faults::Calls;
-use crate::sandbox::history::Recorder;
 use crate::sandbox::http::{Head, Request, Response, decode};
+use crate::sandbox::recorder::Recorder;
 use crate::sandbox::server::{self, Exchange};
 
 /// The ERP: all of its state.
