@@ -36,15 +36,15 @@ impl Wire {
         Self { host, worker, line }
     }
 
-    /// A session that was kept open moves to the worker of another batch.
-    pub(crate) fn attach(&mut self, worker: &Worker) {
-        self.worker = worker.clone();
-    }
-
-    /// The worker it lives on.
+    /// The worker that the session lives on.
     #[cfg_attr(not(feature = "acumatica"), allow(dead_code, reason = "Odoo's sessions keep their own"))]
     pub(crate) fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// A session that was kept open moves to the worker of another batch.
+    pub(crate) fn attach(&mut self, worker: &Worker) {
+        self.worker = worker.clone();
     }
 
     /// Sends a request as often as that is safe and useful, and gives the last answer.
