@@ -253,6 +253,20 @@ fn what_protocols_would_read_differently_is_not_sent() {
 }
 
 #[test]
+fn different_values_are_one_request_and_the_same_values_one_write() {
+    let (script, mut session) = talk(Json2, [ok("[]"), ok("true")]);
+    let city = |name: &str| json!({"city": name});
+    session.write_each("res.partner", [(7, city("Ghent")), (8, city("Bruges"))]).unwrap();
+    session.write_each("res.partner", [(7, city("Ghent")), (8, city("Ghent"))]).unwrap();
+    let calls = script.calls();
+    assert_eq!(calls[0].path(), "/json/2/res.partner/web_save_multi");
+    let vals = json!([city("Ghent"), city("Bruges")]);
+    assert_eq!(calls[0].json(), json!({"ids": [7, 8], "vals_list": vals, "specification": {}}));
+    assert_eq!(calls[1].path(), "/json/2/res.partner/write");
+    assert_eq!(calls[1].json(), json!({"ids": [7, 8], "vals": city("Ghent")}));
+}
+
+#[test]
 fn fewer_ids_than_records_are_in_doubt() {
     let (_, mut session) = talk(Json2, [ok("[1]"), ok("true")]);
     let error = session.create_many("res.partner", [json!({}), json!({})]).unwrap_err();
