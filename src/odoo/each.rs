@@ -27,6 +27,15 @@ impl Session {
     /// From Odoo 19 on in one request, all or none; before by `load`, one request for each set of fields,
     /// whose messages tell the records that are refused. Where all values are the same it is one `write`.
     ///
+    /// ```no_run
+    /// # let client = batchcall::Odoo::from_env()?;
+    /// # let mut session = client.session()?;
+    /// use serde_json::json;
+    ///
+    /// session.write_each("res.partner", [(7, json!({"city": "Ghent"})), (8, json!({"city": "Bruges"}))])?;
+    /// # Ok::<(), batchcall::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When nothing was written.
@@ -120,7 +129,7 @@ impl Session {
         // Times are written in UTC, and names in no language but the server's.
         let context = Context::new().tz("UTC").and(context);
         while !sheet.rows.is_empty() && !each.is_stopped() {
-            let loaded = match self.load_rows(model, &sheet.columns, sheet.rows.clone(), &context) {
+            let loaded = match self.load_rows(model, &sheet.columns, sheet.rows.clone(), context.clone()) {
                 Ok(loaded) => loaded,
                 Err(error) => return each.settle(&sheet.places, Err(error)),
             };
@@ -213,15 +222,15 @@ pub(super) fn is_about_records(error: &Error) -> bool {
 /// Results that come in one request after the other.
 struct Pending {
     each: Vec<Option<Result<()>>>,
-    applied: bool,
     /// Why nothing more is sent: an error that is not about a record.
-    stopped: Option<(ErrorKind, String)>,
-    first: Option<SharedError>,
+    stopped: Option<SharedError>,
+    /// Whether a request was answered, so that an error is not about all of the records.
+    answered: bool,
 }
 
 impl Pending {
     fn new(records: usize) -> Self {
-        Self { each: (0..records).map(|_| None).collect(), applied: false, stopped: None, first: None }
+        Self { each: (0..records).map(|_| None).collect(), stopped: None, answered: false }
     }
 
     fn is_stopped(&self) -> bool {
@@ -233,31 +242,30 @@ impl Pending {
         let error = match result {
             Ok(()) => {
                 places.iter().for_each(|place| self.each[*place] = Some(Ok(())));
-                self.applied = true;
+                self.answered = true;
                 return;
             }
             Err(error) => SharedError::new(error),
         };
         places.iter().for_each(|place| self.each[*place] = Some(Err(error.copy())));
-        if !is_about_records(error.get()) {
-            self.stopped = Some((error.get().kind(), error.get().message().to_owned()));
+        if is_about_records(error.get()) {
+            self.answered = true;
+        } else {
+            self.stopped = Some(error);
         }
-        self.first.get_or_insert(error);
     }
 
     /// The results; one error where it is the same for all.
     fn finish(self) -> Result<Each> {
-        let in_one = self.each.iter().all(|result| !matches!(result, Some(Ok(())))) && !self.applied;
-        if in_one
-            && self.is_stopped()
-            && let Some(error) = self.first
-        {
-            return Err(error.copy());
-        }
-        let not_sent = || {
-            let (kind, message) = self.stopped.clone().unwrap_or((ErrorKind::Other, "not sent".into()));
-            Error::new(kind, message).with_delivery(Delivery::NotSent)
+        let Some(stopped) = self.stopped else {
+            let lost = || Err(Error::new(ErrorKind::Other, "nothing was sent for this record"));
+            return Ok(self.each.into_iter().map(|result| result.unwrap_or_else(lost)).collect());
         };
-        Ok(self.each.into_iter().map(|result| result.unwrap_or_else(|| Err(not_sent()))).collect())
+        if !self.answered {
+            return Err(stopped.copy());
+        }
+        let error = stopped.get();
+        let not_sent = || Err(Error::new(error.kind(), error.message()).with_delivery(Delivery::NotSent));
+        Ok(self.each.into_iter().map(|result| result.unwrap_or_else(not_sent)).collect())
     }
 }

@@ -159,7 +159,8 @@ impl Session {
         let fields: Vec<String> = fields.into_iter().map(Into::into).collect();
         let rows: Vec<Vec<Value>> =
             rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect();
-        self.load_rows(model, &fields, rows, &Context::new())
+        let context = self.bulk_context();
+        self.load_rows(model, &fields, rows, context)
     }
 
     pub(super) fn load_rows(
@@ -167,7 +168,7 @@ impl Session {
         model: &str,
         fields: &[String],
         rows: Vec<Vec<Value>>,
-        context: &Context,
+        context: Context,
     ) -> Result<Loaded> {
         if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != fields.len()) {
             let message = format!("a row of {} cells for {} columns", row.len(), fields.len());
@@ -180,11 +181,8 @@ impl Session {
             return Ok(Loaded { ids: Some(Vec::new()), messages: Vec::new() });
         }
         let repeatable = is_repeatable(fields, &rows);
-        let args = Args::new()
-            .arg("fields", fields)
-            .arg("data", rows)
-            .context(self.bulk_context().and(context))
-            .idempotent_if(repeatable);
+        let args =
+            Args::new().arg("fields", fields).arg("data", rows).context(context).idempotent_if(repeatable);
         let mut waits = self.client.settings.retry.throttled_backoff();
         let mut attempts = 1;
         loop {
@@ -251,6 +249,17 @@ mod tests {
             let fields: Vec<String> = serde_json::from_value(fields).unwrap();
             assert_eq!(is_repeatable(&fields, &rows(data)), repeatable, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_warning_about_no_row_cuts_nothing_short_by_itself() {
+        let message = |is_error, rows| LoadMessage { is_error, message: String::new(), rows, field: None };
+        let mut messages = vec![message(false, None), message(true, Some((0, 0)))];
+        assert!(!Loaded { ids: None, messages: messages.clone() }.is_cut_short());
+        messages.extend((1..10).map(|row| message(true, Some((row, row)))));
+        assert!(Loaded { ids: None, messages: messages.clone() }.is_cut_short());
+        messages.remove(0);
+        assert!(!Loaded { ids: None, messages }.is_cut_short());
     }
 
     #[test]

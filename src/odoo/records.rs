@@ -38,7 +38,7 @@ impl RecordStore for Odoo {
     }
 
     fn create(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
-        let context = context(session, chunk);
+        let context = lean_context(session, chunk);
         let values = chunk.records().iter().map(|record| Value::Object(record.as_map().clone())).collect();
         let ids = session.create_values(chunk.model(), values, context)?;
         Ok(ids.into_iter().map(|id| Ok(Applied::Created(id.into()))).collect())
@@ -47,7 +47,7 @@ impl RecordStore for Odoo {
     fn update(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
         let ids = numbers(chunk)?;
         let values = Value::Object(chunk.values().as_map().clone());
-        let context = context(session, chunk);
+        let context = own_context(chunk);
         session
             .write_in(chunk.model(), ids.iter().copied(), values, &context)
             .map_err(|error| locate(error, chunk.model(), &ids))?;
@@ -58,7 +58,7 @@ impl RecordStore for Odoo {
         let ids = numbers(chunk)?;
         let values = chunk.records().iter().map(|record| Value::Object(record.as_map().clone()));
         let rows: Vec<(i64, Value)> = ids.iter().copied().zip(values).collect();
-        let context = context(session, chunk);
+        let context = own_context(chunk);
         let each = session
             .write_rows(chunk.model(), &rows, &context)
             .map_err(|error| locate(error, chunk.model(), &ids))?;
@@ -67,7 +67,7 @@ impl RecordStore for Odoo {
 
     fn delete(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
         let ids = numbers(chunk)?;
-        let own = Context::from(chunk.context().clone());
+        let own = own_context(chunk);
         session.with_context(own, |session| session.unlink_existing(chunk.model(), ids.iter().copied()))?;
         Ok(ids.iter().map(|_| Ok(Applied::Deleted)).collect())
     }
@@ -95,9 +95,14 @@ impl RecordStore for Odoo {
     }
 }
 
-/// The lean context, and what the operation says.
-fn context(session: &Session, chunk: &Chunk<'_>) -> Context {
-    session.bulk_context().and(&Context::from(chunk.context().clone()))
+/// The context of the operation.
+fn own_context(chunk: &Chunk<'_>) -> Context {
+    Context::from(chunk.context().clone())
+}
+
+/// The lean context, and that of the operation: for what creates. Updates stay tracked.
+fn lean_context(session: &Session, chunk: &Chunk<'_>) -> Context {
+    session.bulk_context().and(&own_context(chunk))
 }
 
 fn number(id: &RecordId) -> Result<i64> {
@@ -157,7 +162,7 @@ fn upsert_by_external_id(session: &mut Session, chunk: &Chunk<'_>) -> Result<Ans
             .with_delivery(Delivery::NotSent));
     }
     let known = known_external_ids(session, chunk)?;
-    let own = context(session, chunk);
+    let own = lean_context(session, chunk);
     let mut answer: Vec<Result<Applied>> = (0..chunk.len()).map(|_| Ok(Applied::Withheld)).collect();
     let alone = sheets.len() == 1;
     for sheet in sheets {
@@ -193,7 +198,7 @@ fn load_sheet(
 ) -> Result<Vec<i64>> {
     let model = chunk.model();
     let Sheet { columns, rows, places } = sheet;
-    let loaded = session.load_rows(model, &columns, rows, own)?;
+    let loaded = session.load_rows(model, &columns, rows, own.clone())?;
     if let Some(ids) = loaded.ids() {
         if ids.len() == places.len() {
             return Ok(ids.to_vec());
@@ -286,7 +291,7 @@ fn upsert_by_fields(session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> 
             }
         }
     }
-    let own = context(session, chunk);
+    let own = lean_context(session, chunk);
     let values = |place: &usize| Value::Object(records[*place].as_map().clone());
     // Two requests are two transactions: what the first one does stays, so only its refusal is the chunk's.
     if !new.is_empty() {

@@ -93,6 +93,15 @@ impl Session {
 
     /// Calls a method of a model.
     ///
+    /// ```no_run
+    /// # let client = batchcall::Odoo::from_env()?;
+    /// # let mut session = client.session()?;
+    /// use batchcall::odoo::Args;
+    ///
+    /// session.call("sale.order", "action_confirm", Args::ids([7, 8]))?;
+    /// # Ok::<(), batchcall::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) for arguments that protocols would read differently, before

@@ -111,6 +111,16 @@ impl Session {
 
     /// Creates a record and gives its id.
     ///
+    /// ```no_run
+    /// # let client = batchcall::Odoo::from_env()?;
+    /// # let mut session = client.session()?;
+    /// use serde_json::json;
+    ///
+    /// let acme = session.create("res.partner", json!({"name": "ACME", "is_company": true}))?;
+    /// session.write("res.partner", [acme], json!({"email": "info@acme.example"}))?;
+    /// # Ok::<(), batchcall::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Rejected`](ErrorKind::Rejected) when the model's rules refuse it; in doubt when the answer is lost.

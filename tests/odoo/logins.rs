@@ -2,10 +2,10 @@
 
 use batchcall::odoo::{Args, Domain, Odoo, Protocol};
 use batchcall::sandbox::Sandbox;
-use batchcall::{BatchCall, Connect, Deadline, ErrorKind, Status, Worker};
+use batchcall::{BatchCall, Connect, Deadline, Delivery, ErrorKind, Status, Worker};
 use serde_json::json;
 
-use crate::script::{Script, error, html, logged_in, ok, result, status, talk};
+use crate::script::{Script, error, html, logged_in, login, ok, result, status, talk};
 use crate::{builder, protocols};
 
 const EXPIRED: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":100,"message":"Odoo Session Expired","data":{"name":"odoo.http.SessionExpiredException","message":"Session expired","arguments":["Session expired"],"context":{},"debug":""}}}"#;
@@ -30,6 +30,16 @@ fn a_session_that_is_over_twice_is_an_error_and_no_storm_of_logins() {
     let error = session.search_count("res.partner", Domain::all()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Auth);
     assert_eq!(script.received().len(), 4);
+}
+
+#[test]
+fn a_session_that_is_over_and_cannot_be_opened_anew_is_not_logged_out() {
+    let denied = error("odoo.exceptions.AccessDenied", "Access Denied");
+    let (script, mut session) = talk(Protocol::WebSession, [ok(EXPIRED), denied]);
+    let error = session.search_count("res.partner", Domain::all()).unwrap_err();
+    assert_eq!((error.kind(), error.delivery()), (ErrorKind::Auth, Some(Delivery::NotSent)));
+    drop(session);
+    assert_eq!(script.received().len(), 3, "there is nothing left to log out");
 }
 
 #[test]
@@ -189,10 +199,15 @@ fn a_key_that_was_revoked_ends_the_batch() {
         let body = json!({"name": "werkzeug.exceptions.Unauthorized", "message": "Invalid apikey", "arguments": ["Invalid apikey", 401]});
         status(401, body)
     };
-    let (script, mut session) = talk(Protocol::Json2, [ok("5"), refused(), refused()]);
+    let script = Script::new([login(Protocol::Json2), ok("5"), refused(), refused()]);
+    let client = script.builder().api_key("k3y").protocol(Protocol::Json2).build().unwrap();
+    let mut session = client.session().unwrap();
     assert_eq!(session.search_count("res.partner", Domain::all()).unwrap(), 5);
     let error = session.search_count("res.partner", Domain::all()).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Auth, "Invalid apikey"));
+    // Neither this session nor another one asks again.
+    assert_eq!(session.search_count("res.partner", Domain::all()).unwrap_err().kind(), ErrorKind::Auth);
+    assert_eq!(client.session().unwrap_err().kind(), ErrorKind::Auth);
     assert_eq!(script.calls().len(), 2);
 }
 

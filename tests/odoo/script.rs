@@ -44,11 +44,11 @@ pub(crate) enum Reply {
     Lost,
 }
 
-pub(crate) fn ok(body: impl ToString) -> Reply {
+pub(crate) fn ok(body: impl std::fmt::Display) -> Reply {
     Reply::Answer(200, "Content-Type: application/json\r\n", body.to_string())
 }
 
-pub(crate) fn status(status: u16, body: impl ToString) -> Reply {
+pub(crate) fn status(status: u16, body: impl std::fmt::Display) -> Reply {
     Reply::Answer(status, "Content-Type: application/json\r\n", body.to_string())
 }
 

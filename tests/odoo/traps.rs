@@ -37,7 +37,7 @@ fn the_id_may_be_null_in_an_error() {
 
 #[test]
 fn an_answer_to_another_request_is_no_answer() {
-    let stale = r#"{"jsonrpc":"2.0","id":999999,"result":[1,2,3]}"#;
+    let stale = r#"{"jsonrpc":"2.0","id":999999,"result":[1]}"#;
     let (_, mut session) = talk(JsonRpc, [ok(stale)]);
     let error = session.create("res.partner", json!({"name": "x"})).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
@@ -99,7 +99,8 @@ fn a_page_where_json_was_expected_leaves_a_write_in_doubt_and_not_a_read() {
 fn json_that_is_no_json_rpc_is_no_success() {
     for body in ["{}", r#"{"status":"ok"}"#, "[]", "null", "true", "7"] {
         let (_, mut session) = talk(JsonRpc, [ok(body)]);
-        let error = session.create("res.partner", json!({"name": "x"})).unwrap_err();
+        let confirmed = session.call("sale.order", "action_confirm", Args::ids([7]));
+        let error = confirmed.unwrap_err();
         assert!(error.is_in_doubt() && error.kind() == ErrorKind::Protocol, "{body}: {error}");
     }
 }
@@ -249,6 +250,20 @@ fn what_protocols_would_read_differently_is_not_sent() {
     assert!(session.read("res.partner", [], ["name"]).unwrap().is_empty());
     assert!(session.create_many::<Value>("res.partner", []).unwrap().is_empty());
     assert_eq!(script.calls().len(), 0);
+}
+
+#[test]
+fn different_values_are_one_request_and_the_same_values_one_write() {
+    let (script, mut session) = talk(Json2, [ok("[]"), ok("true")]);
+    let city = |name: &str| json!({"city": name});
+    session.write_each("res.partner", [(7, city("Ghent")), (8, city("Bruges"))]).unwrap();
+    session.write_each("res.partner", [(7, city("Ghent")), (8, city("Ghent"))]).unwrap();
+    let calls = script.calls();
+    assert_eq!(calls[0].path(), "/json/2/res.partner/web_save_multi");
+    let vals = json!([city("Ghent"), city("Bruges")]);
+    assert_eq!(calls[0].json(), json!({"ids": [7, 8], "vals_list": vals, "specification": {}}));
+    assert_eq!(calls[1].path(), "/json/2/res.partner/write");
+    assert_eq!(calls[1].json(), json!({"ids": [7, 8], "vals": city("Ghent")}));
 }
 
 #[test]

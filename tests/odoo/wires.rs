@@ -189,16 +189,16 @@ fn different_values_go_in_few_requests() {
         let mut session = client.session().unwrap();
         let ids =
             session.create_many("res.partner", (0..20).map(|i| json!({"name": format!("P{i}")}))).unwrap();
-        let writes = |n: usize| {
+        let writes = |n: i64| {
             ids.iter().map(move |id| {
-                (*id, json!({"city": format!("C{}", *id as usize % n), "parent_id": 1, "active": true}))
+                (*id, json!({"city": format!("C{}", *id % n), "parent_id": 1, "active": true}))
             })
         };
         let written = session.write_each("res.partner", writes(20)).unwrap();
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         let rows = session.read("res.partner", ids.iter().copied(), ["city", "parent_id"]).unwrap();
         for row in rows {
-            assert_eq!(row.get_str("city"), Some(format!("C{}", row.id() as usize % 20).as_str()));
+            assert_eq!(row.get_str("city"), Some(format!("C{}", row.id() % 20).as_str()));
             assert_eq!(row.get_i64("parent_id"), Some(1));
         }
         let before = sandbox.history().data_requests();

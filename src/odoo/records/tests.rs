@@ -236,3 +236,58 @@ fn keys_are_compared_as_the_server_compares_them() {
     assert_eq!(key(json!({"a": 7, "b": null})), key(json!({"a": 7.0, "b": false})));
     assert_ne!(key(json!({"a": "7", "b": "x"})), key(json!({"a": "7x", "b": ""})));
 }
+
+#[test]
+fn a_record_whose_key_reads_otherwise_than_it_was_written_is_not_made_a_second_time() {
+    let mut bench = Bench::new(19, Protocol::Json2);
+    bench
+        .send(&Operation::create("res.partner", json!([{"name": "A", "ref": "t", "parent_id": 1}])).unwrap())
+        .unwrap();
+    // A related record is found by its name, and read as its id.
+    let rows = json!([{"ref": "t", "parent_id": "My Company", "name": "B"}]);
+    let error =
+        bench.send(&Operation::upsert("res.partner", ["ref", "parent_id"], rows).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(bench.names(field("ref").eq("t")), ["A"]);
+}
+
+#[test]
+fn an_archived_record_is_found_by_its_key() {
+    on_every_wire(|mut bench| {
+        bench.session.create("res.partner", json!({"name": "A", "ref": "t", "active": false})).unwrap();
+        let rows = json!([{"ref": "t", "name": "B"}]);
+        let answer = bench.send(&Operation::upsert("res.partner", ["ref"], rows).unwrap()).unwrap();
+        assert!(matches!(answer[0], Ok(Applied::Matched(_))), "{answer:?}");
+    });
+}
+
+#[test]
+fn updates_stay_tracked_and_creates_are_lean() {
+    let operation = Operation::update("res.partner", [1], json!({"city": "x"})).unwrap();
+    let operation = operation.context(json!({"lang": "fr_FR"}));
+    let chunk = Chunk { operation: &operation, records: &[], ids: operation.ids(), places: &[0] };
+    let bench = Bench::new(19, Protocol::Json2);
+    assert_eq!(own_context(&chunk), Context::new().lang("fr_FR"));
+    assert_eq!(lean_context(&bench.session, &chunk), Context::lean().lang("fr_FR"));
+}
+
+#[test]
+fn a_lost_connection_between_requests_says_which_records_were_sent() {
+    // Before 19, records with other fields go in another request.
+    let mut bench = Bench::new(17, Protocol::JsonRpc);
+    let ids = bench.session.create_many("res.partner", vec![json!({"name": "x"}); 4]).unwrap();
+    let rows = json!([
+        {"id": ids[0], "city": "A"}, {"id": ids[1], "city": "B"},
+        {"id": ids[2], "street": "C"}, {"id": ids[3], "street": "D"},
+    ]);
+    let update = Operation::update_each("res.partner", rows).unwrap();
+    let nth = |n| Faults::none().at_on(crate::sandbox::Calls::Load, n, Fault::Garbage);
+    bench.sandbox.set_faults(nth(2));
+    let answer = bench.send(&update).unwrap();
+    assert!(answer[0].is_ok() && answer[1].is_ok(), "{answer:?}");
+    assert!(answer[2].is_err() && answer[3].is_err(), "{answer:?}");
+    // The first one: nothing else is sent, and the error is the chunk's.
+    bench.sandbox.set_faults(nth(1));
+    let error = bench.send(&update).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}
