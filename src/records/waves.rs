@@ -356,6 +356,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::type_complexity, reason = "waves of operations with the places of their records")]
     fn ordered(operations: &[Operation]) -> Result<Vec<Vec<(usize, Vec<usize>)>>, Vec<String>> {
         let mut problems = Vec::new();
         let group = 0..operations.len();

@@ -1,7 +1,5 @@
 //! The Odoo client: against the stand-in on every protocol, and against a server that answers word for word
 //! what a real one was seen to answer.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod logins;
