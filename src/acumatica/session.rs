@@ -1,6 +1,6 @@
 //! A session: sends a request as who it is, signs in again when it has expired, reads refusals.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -30,25 +30,10 @@ const PASSING: usize = 2;
 pub struct Session {
     pub(super) client: Arc<Client>,
     conversation: Option<Conversation>,
-    current: Arc<Mutex<Current>>,
     pub(super) worker: Worker,
     scope: Scope,
     /// A call has failed because a good login led to no session: the next one does not find out again.
     given_up: bool,
-}
-
-/// What an interrupt ends: the connection of the moment, as a session may be given another one in the
-/// middle of a call.
-#[derive(Default)]
-struct Current {
-    is_interrupted: bool,
-    stop: Option<Interrupt>,
-}
-
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("is_interrupted", &self.is_interrupted).finish_non_exhaustive()
-    }
 }
 
 impl std::fmt::Debug for Client {
@@ -62,7 +47,6 @@ impl Session {
         let mut session = Self {
             client,
             conversation: None,
-            current: Arc::default(),
             worker: worker.clone(),
             scope: Scope::default(),
             given_up: false,
@@ -72,31 +56,21 @@ impl Session {
     }
 
     pub(super) fn interrupt(&self) -> Interrupt {
-        let current = Arc::clone(&self.current);
-        Box::new(move || {
-            let mut current = lock(&current);
-            current.is_interrupted = true;
-            if let Some(stop) = current.stop.take() {
-                stop();
-            }
-        })
+        match &self.conversation {
+            Some(conversation) => conversation.wire.interrupt(),
+            None => Box::new(|| {}),
+        }
     }
 
-    /// Goes on with this conversation.
+    /// Goes on with this conversation, which may be another one in the middle of a call.
     fn adopt(&mut self, conversation: Conversation) {
-        let stop = conversation.wire.interrupt();
-        let mut current = lock(&self.current);
-        if current.is_interrupted {
-            stop();
-        } else {
-            current.stop = Some(stop);
-        }
+        self.worker.on_interrupt(conversation.wire.interrupt());
         self.conversation = Some(conversation);
     }
 
-    /// Takes the conversation away, out of reach of interrupts.
+    /// Takes the conversation away, out of reach of interrupts: its logout is not one of the calls.
     fn part(&mut self) -> Option<Conversation> {
-        lock(&self.current).stop = None;
+        self.worker.on_interrupt(Box::new(|| {}));
         self.conversation.take()
     }
 
@@ -443,10 +417,6 @@ fn send_as_login(wire: &mut Wire, request: &Request) -> Result<Answer> {
 /// An error of a request that may have been applied before, its answer lost.
 fn told(error: Error, lost: bool) -> Error {
     if lost { error.with_delivery(Delivery::MaybeSent).with_resendable(true) } else { error }
-}
-
-fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a failed login means for the request that needed it: it was not sent.

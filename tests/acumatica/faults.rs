@@ -10,7 +10,7 @@ use batchcall::sandbox::{Calls, Fault, Faults, RetryAfter, Sandbox};
 use batchcall::{Acumatica, BatchCall, ErrorKind, Outcome, Result, Status};
 use serde_json::json;
 
-use crate::{GRACE, assert_all_logged_out, assert_complete, builder, client, hasty, start};
+use crate::{GRACE, assert_all_logged_out, assert_complete, builder, client, data, hasty, start};
 
 /// Short enough for a test that a server that hangs is given up soon.
 const PATIENT: Duration = Duration::from_secs(1);
@@ -231,15 +231,51 @@ fn a_session_whose_request_got_no_answer_is_not_used_again() {
     let statuses: Vec<_> = report.outcomes().iter().map(Outcome::status).collect();
     assert_eq!(statuses, [Status::InDoubt, Status::Succeeded]);
     let history = sandbox.history();
-    let sessions: Vec<_> = history
-        .request_events()
-        .filter(|request| request.is_data)
-        .map(|request| request.session.unwrap())
-        .collect();
+    let sessions: Vec<_> = data(&history).map(|request| request.session.unwrap()).collect();
     assert_eq!(sessions, [1, 2]);
     assert_eq!((history.logouts(), report.stats().logins, history.max_open_sessions()), (1, 2, 1));
     drop(client);
     assert_all_logged_out(&sandbox);
+}
+
+#[test]
+fn the_answer_of_an_earlier_request_is_never_taken_for_that_of_the_next() {
+    // F9: a second copy of an answer, or the rest of a long one, stays on the connection.
+    for fault in [Fault::Twice, Fault::WrongLength(-7), Fault::CloseAfter] {
+        let sandbox = start(Sandbox::acumatica().faults(Faults::none().every(3, fault)));
+        let client = client(&sandbox);
+        let report = BatchCall::new(&client)
+            .max_concurrent(2)
+            .calls(1..=40, |s, n| {
+                let id = format!("CUST{n:03}");
+                let found = s.get_by_id("Customer", &id)?;
+                assert_eq!(found.get_str("CustomerID"), Some(id.as_str()), "{fault:?}");
+                put(s, &format!("N{n}"), Write::upsert())
+            })
+            .execute()
+            .unwrap();
+        for outcome in report.outcomes() {
+            let count = applied(&sandbox, &format!("N{}", outcome.index() + 1));
+            match (outcome.status(), outcome.error().map(batchcall::Error::kind)) {
+                (Status::Succeeded, _) => assert_eq!(count, 1, "{fault:?}"),
+                (Status::InDoubt, _) => assert!(count <= 1, "{fault:?}"),
+                // A read whose answer is cut to a length that is wrong.
+                (Status::Failed, Some(ErrorKind::Protocol)) => assert_eq!(count, 0, "{fault:?}"),
+                _ => panic!("{fault:?}, {}: {:?}", outcome.index(), outcome.error()),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_beyond_all_measure_is_not_read() {
+    let sandbox = start(Sandbox::acumatica().faults(Faults::none().every(1, Fault::Huge(4 << 20))));
+    let client = builder(&sandbox).max_body_bytes(1 << 20).build().unwrap();
+    let outcome = run(&client, |s| s.get_by_id("Customer", "CUST001").map(|_| ()));
+    assert_eq!(outcome.error().unwrap().kind(), ErrorKind::Protocol);
+    assert_eq!(outcome.status(), Status::Failed);
+    let outcome = run(&client, |s| put(s, "NEW", Write::upsert()));
+    assert_eq!((outcome.status(), applied(&sandbox, "NEW")), (Status::InDoubt, 1));
 }
 
 #[test]
@@ -282,12 +318,7 @@ fn nobody_asks_inside_the_time_that_the_server_named() {
             .execute()
             .unwrap();
         assert_complete(&report);
-        let arrived: Vec<_> = sandbox
-            .history()
-            .request_events()
-            .filter(|request| request.is_data)
-            .map(|request| request.arrived)
-            .collect();
+        let arrived: Vec<_> = data(&sandbox.history()).map(|request| request.arrived).collect();
         assert!(arrived[5] - arrived[4] >= Duration::from_millis(least), "{after:?}: {arrived:?}");
     }
 }
@@ -403,14 +434,18 @@ fn everything(seed: u64) -> Faults {
         .rate(0.004, Fault::ExpireAllSessions)
         .rate(0.02, Fault::Latency(Duration::from_millis(5)))
         .rate(0.002, Fault::Trickle(Duration::from_millis(5)))
-        .rate(0.002, Fault::Hang)
-        .rate(0.002, Fault::HangAfter)
         .rate_on(Calls::Login, 0.03, Fault::ResetBefore)
         .rate_on(Calls::Login, 0.02, Fault::Unavailable(RetryAfter::None))
         .rate_on(Calls::Logout, 0.05, Fault::Html(500))
         .rate_on(Calls::Logout, 0.03, Fault::ResetAfter);
-    // Each costs a second in which requests go one by one.
+    // A request that hangs takes a time-out; a 429 costs a second in which requests go one by one.
+    let faults =
+        if hangs(seed) { faults.rate(0.004, Fault::Hang).rate(0.004, Fault::HangAfter) } else { faults };
     if seed.is_multiple_of(8) { faults.too_many_requests(0.01, RetryAfter::None) } else { faults }
+}
+
+fn hangs(seed: u64) -> bool {
+    seed.is_multiple_of(3)
 }
 
 /// 300 writes under a little of everything: the report and the history tell the same story.
@@ -465,7 +500,8 @@ fn seeded(seed: u64) {
     }
     // I5.
     assert!(history.max_open_sessions() <= SESSIONS, "seed {seed}: {history}");
-    assert_eq!(history.max_in_flight_per_session(), 1, "seed {seed}");
+    // What goes again after a time-out may find the server still busy with the first.
+    assert!(history.max_in_flight_per_session() == 1 || hangs(seed), "seed {seed}");
     // I4.
     sandbox.clear_faults();
     client.close().unwrap();

@@ -12,7 +12,7 @@ mod verbs;
 use std::time::{Duration, Instant};
 
 use batchcall::acumatica::AcumaticaBuilder;
-use batchcall::sandbox::{AcumaticaSandbox, History, Sandbox};
+use batchcall::sandbox::{AcumaticaSandbox, History, RequestEvent, Sandbox};
 use batchcall::{Acumatica, Report, RetryPolicy};
 
 /// Long enough that whoever waits for it to pass has hung.
@@ -50,6 +50,11 @@ pub(crate) fn assert_all_logged_out(sandbox: &Sandbox) {
     assert_eq!(sandbox.open_sessions(), 0, "sessions were left behind: {}", sandbox.history());
     let history = sandbox.history();
     assert_eq!(history.logins(), history.logouts() + history.expired(), "{history}");
+}
+
+/// The requests for data, in the order of their answers.
+pub(crate) fn data(history: &History) -> impl Iterator<Item = &RequestEvent> {
+    history.request_events().filter(|request| request.is_data)
 }
 
 /// How often the address was asked for with this method.

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::scripted::{Scripted, empty, json};
 use crate::{
-    GRACE, LONG, asked, assert_all_logged_out, assert_complete, builder, client, eventually, hasty, start,
+    GRACE, LONG, asked, assert_all_logged_out, assert_complete, builder, client, data, eventually, hasty,
+    start,
 };
 
 const SHAPES: [SeatRefusal; 4] = [
@@ -869,7 +870,7 @@ fn a_session_moves_from_one_batch_to_the_next_with_its_worker() {
             .unwrap();
         assert_complete(&report);
     }
-    for request in sandbox.history().request_events().filter(|request| request.is_data) {
+    for request in data(&sandbox.history()) {
         *by_session.entry(request.session.unwrap()).or_default() += 1;
     }
     assert_eq!(by_session, HashMap::from([(1, 15)]));
