@@ -255,31 +255,36 @@ fn a_deadline_in_the_middle_of_a_request_leaves_no_session_behind() {
 
 #[test]
 fn a_session_replaced_in_the_middle_of_a_call_can_be_interrupted_as_well() {
-    // The first answer is lost, so the session is replaced; the second request hangs for good.
-    let faults = Faults::none().at(1, Fault::ResetAfter).at(2, Fault::Hang);
-    let sandbox = start(Sandbox::acumatica().faults(faults));
-    let client = client(&sandbox);
-    let token = CancelToken::new();
-    let began = Instant::now();
-    let report = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            assert!(eventually(|| sandbox.history().data_requests() == 2));
-            token.cancel_now();
+    // By one that is opened, and by one that was idle.
+    for idle in [0, 2] {
+        let sandbox = start(Sandbox::acumatica());
+        let client = client(&sandbox);
+        drop((0..idle).map(|_| client.session().unwrap()).collect::<Vec<_>>());
+        // The first answer is lost, so the session is replaced; the second request hangs for good.
+        sandbox.set_faults(Faults::none().at(1, Fault::ResetAfter).at(2, Fault::Hang));
+        let token = CancelToken::new();
+        let began = Instant::now();
+        let report = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(eventually(|| sandbox.history().data_requests() == 2));
+                token.cancel_now();
+            });
+            BatchCall::new(&client)
+                .max_concurrent(1)
+                .cancel_token(&token)
+                .call(|s| {
+                    let lost = s.put_entity("Customer", json!({"CustomerID": "N", "CustomerName": "N"}));
+                    assert!(lost.unwrap_err().is_in_doubt());
+                    s.get_by_id("Customer", "CUST001")
+                })
+                .execute()
+                .unwrap()
         });
-        BatchCall::new(&client)
-            .max_concurrent(1)
-            .cancel_token(&token)
-            .call(|s| {
-                let lost = s.put_entity("Customer", json!({"CustomerID": "N", "CustomerName": "N"}));
-                assert!(lost.unwrap_err().is_in_doubt());
-                s.get_by_id("Customer", "CUST001")
-            })
-            .execute()
-            .unwrap()
-    });
-    assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Interrupted);
-    assert!(began.elapsed() < Duration::from_secs(20), "it waited for the request's own time-out");
-    assert_all_logged_out(&sandbox);
+        assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Interrupted, "{idle} idle");
+        assert!(began.elapsed() < Duration::from_secs(20), "it waited for the request's own time-out");
+        drop(client);
+        assert_all_logged_out(&sandbox);
+    }
 }
 
 #[test]
@@ -867,6 +872,16 @@ fn three_seats_serve_ten_workers_with_oauth_too() {
         drop(client);
         assert_all_logged_out(&sandbox);
     }
+}
+
+#[test]
+fn a_seat_refused_to_a_token_is_no_sign_to_go_slower() {
+    let sandbox = start(Sandbox::acumatica().seats(0).seat_refusal(SeatRefusal::TooManyRequests));
+    let client = oauth_client(&sandbox, by_password());
+    let error = client.session().unwrap().get_by_id("Customer", "CUST001").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SeatLimit);
+    // Once for each wait for a seat, and not three times as a request that came too early.
+    assert!(sandbox.history().answered(429) <= 9, "{}", sandbox.history());
 }
 
 #[test]
