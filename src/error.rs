@@ -82,7 +82,8 @@ pub enum ErrorKind {
     /// A time limit passed: the request's, the call's or the batch's. Retried where the request may go
     /// again and time is left.
     Timeout,
-    /// The session was interrupted while the call was running. Retried only on request.
+    /// The session was interrupted while the call was running. Retryable, but not by itself: the batch was
+    /// ending.
     Interrupted,
     /// The batch was cancelled or halted before or while the call ran. Retried only on request.
     Cancelled,
@@ -395,10 +396,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         if let Some(operation) = &inner.operation {
-            write!(f, "{operation} ")?;
+            f.write_str(operation)?;
         }
         if let Some(entity) = &inner.entity {
-            write!(f, "{entity}")?;
+            let gap = if inner.operation.is_some() { " " } else { "" };
+            write!(f, "{gap}{entity}")?;
         }
         if let Some(index) = inner.record_index {
             write!(f, "[{index}]")?;

@@ -71,12 +71,14 @@ struct State {
     refused_logins: usize,
     logouts: usize,
     requests: usize,
+    open: usize,
     max_open: usize,
 }
 
 impl State {
-    fn open(&self) -> usize {
-        self.logins - self.logouts
+    fn end_session(&mut self) {
+        self.logouts += 1;
+        self.open -= 1;
     }
 }
 
@@ -163,7 +165,7 @@ impl Memory {
     /// The sessions that are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.state().open()
+        self.state().open
     }
 
     /// The most sessions that were open at once.
@@ -206,7 +208,7 @@ impl Memory {
         });
         let mut state = self.state();
         let granted = taken.and_then(|()| match state.seats {
-            Some(seats) if state.open() >= seats => {
+            Some(seats) if state.open >= seats => {
                 Err(answered(ErrorKind::SeatLimit, format!("all {seats} seats are taken")))
             }
             _ => Ok(()),
@@ -214,7 +216,8 @@ impl Memory {
         match &granted {
             Ok(()) => {
                 state.logins += 1;
-                state.max_open = state.max_open.max(state.open());
+                state.open += 1;
+                state.max_open = state.max_open.max(state.open);
             }
             Err(_) => state.refused_logins += 1,
         }
@@ -234,7 +237,7 @@ impl Connect for Memory {
         let interrupted = Arc::clone(&io.interrupted);
         worker.on_interrupt(Box::new(move || interrupted.raise()));
         self.log_in(&io)?;
-        Ok(Session { memory: self.clone(), io })
+        Ok(Session { memory: self.clone(), io, alive: true })
     }
 
     fn interrupt(&self, session: &Session) -> Option<Interrupt> {
@@ -243,6 +246,9 @@ impl Connect for Memory {
     }
 
     fn disconnect(&self, session: Session) -> Result<()> {
+        if !session.alive {
+            return Ok(()); // It had expired: there is nothing to log out.
+        }
         let step = self.state().logout_script.pop_front().unwrap_or(Step::Answer);
         match step {
             Step::Fail(kind) => return Err(answered(kind, "the logout was refused")),
@@ -256,7 +262,7 @@ impl Connect for Memory {
             }
             _ => {}
         }
-        self.state().logouts += 1;
+        self.state().end_session();
         Ok(())
     }
 }
@@ -293,6 +299,8 @@ impl Io {
 pub struct Session {
     memory: Memory,
     io: Io,
+    /// Whether it is logged in.
+    alive: bool,
 }
 
 impl Session {
@@ -361,12 +369,19 @@ impl Session {
         if step == Step::Panic {
             panic!("the script of the requests says so");
         }
+        if !self.alive {
+            self.log_in_again()?;
+        }
         self.memory.state().requests += 1;
         self.io.wait(delay).map_err(lost)?;
         match step {
             Step::Delay(more) => self.io.wait(more).map_err(lost)?,
             Step::Fail(kind) => return Err(answered(kind, "the script of the requests says so")),
-            Step::Expire => self.log_in_again()?,
+            Step::Expire => {
+                self.memory.state().end_session();
+                self.alive = false;
+                self.log_in_again()?;
+            }
             Step::LoseAnswer => {
                 apply(&mut self.memory.state())?;
                 return Err(lost(Error::new(ErrorKind::Connect, "the connection broke")));
@@ -376,23 +391,15 @@ impl Session {
         apply(&mut self.memory.state())
     }
 
+    /// Once for each request.
     fn log_in_again(&mut self) -> Result<()> {
-        self.memory.state().logouts += 1;
-        match self.memory.log_in(&self.io) {
-            Ok(()) => {
-                self.io.worker.count_login();
-                Ok(())
+        self.memory.log_in(&self.io).inspect_err(|error| {
+            if error.kind() == ErrorKind::Auth {
+                self.io.worker.end_batch(error);
             }
-            Err(error) => {
-                // There is no session any more, so `disconnect` will count one logout too many: this
-                // one was never opened.
-                let mut state = self.memory.state();
-                state.logouts -= 1;
-                if error.kind() == ErrorKind::Auth {
-                    self.io.worker.end_batch(&error);
-                }
-                Err(error)
-            }
-        }
+        })?;
+        self.alive = true;
+        self.io.worker.count_login();
+        Ok(())
     }
 }

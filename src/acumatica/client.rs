@@ -79,10 +79,10 @@ pub(super) struct Client {
     seats: Seats<Conversation, Overdue>,
     /// The version that was asked for.
     newest: OnceLock<String>,
-    /// Held while the version is asked for: the others wait for the answer.
-    asking: Mutex<()>,
     /// The endpoint's address, once it is known.
     pub(super) endpoint: OnceLock<(String, Dialect)>,
+    /// Held while the version is asked for: the others wait for the answer.
+    asking: Mutex<()>,
     /// Why nobody may log in any more, once credentials were refused.
     barred: OnceLock<String>,
     /// When the credentials were last found good.
@@ -107,7 +107,6 @@ pub(super) struct Inquirers {
 }
 
 /// A session that could not be logged out in time.
-#[derive(Debug)]
 struct Overdue {
     cookies: Cookies,
     bearer: Option<Bearer>,
@@ -154,13 +153,13 @@ impl Acumatica {
     }
 
     pub(super) fn new(settings: Settings) -> Self {
-        let seats = Seats::new(settings.max_sessions);
+        let most = settings.max_sessions;
         Self(Arc::new(Client {
             settings,
-            seats,
+            seats: Seats::new(most),
             newest: OnceLock::new(),
-            asking: Mutex::default(),
             endpoint: OnceLock::new(),
+            asking: Mutex::default(),
             barred: OnceLock::new(),
             vouched: Mutex::default(),
             vouching: Mutex::default(),
@@ -411,6 +410,7 @@ impl Client {
         );
         match ended {
             Ok(()) => self.seats.release(),
+            // The server holds it until then, so it counts.
             Err(_) => {
                 let Conversation { cookies, bearer, .. } = conversation;
                 self.seats.put_off(Overdue { cookies, bearer, until: Instant::now() + ENDED });

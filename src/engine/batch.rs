@@ -22,6 +22,9 @@ use super::stop::{CancelToken, Deadline, Reason, Stop};
 use super::worker::work;
 use crate::error::{Error, ErrorKind, Result};
 
+/// More threads than that help nobody, whatever the server.
+const MOST_WORKERS: usize = 4096;
+
 /// How many outcomes a worker holds back when nobody watches.
 const BLOCK: usize = 256;
 
@@ -63,6 +66,7 @@ pub struct BatchCall<'env, C: Connect, T> {
     timeout: Option<Duration>,
     deadline: Deadline,
     halts: Vec<Halt>,
+    fail_fast: bool,
     token: CancelToken,
     idempotent: bool,
     retry: RetryPolicy,
@@ -100,6 +104,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             timeout: None,
             deadline: Deadline::never(),
             halts: Vec::new(),
+            fail_fast: false,
             token: CancelToken::new(),
             idempotent: false,
             retry: RetryPolicy::new(),
@@ -192,7 +197,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         self.len() == 0
     }
 
-    /// How many calls run at once, each on a session of its own. 0 is refused by
+    /// How many calls run at once, each on a session of its own: 1 to 4096, anything else is refused by
     /// [`execute`](Self::execute). Defaults to 5.
     #[must_use]
     pub fn max_concurrent(mut self, workers: usize) -> Self {
@@ -201,7 +206,9 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
     }
 
     /// How long the whole batch may take. At the deadline calls under way are interrupted, and the others
-    /// are not run. Defaults to none.
+    /// are not run. The interrupts come from the caller's thread: while it is busy in a progress callback,
+    /// a sink or an iterator of yours, calls end by the deadline that their own I/O carries. Without a
+    /// deadline a batch that gets no seat waits for one. Defaults to none.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -218,8 +225,9 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
     /// Whether the first failure ends the batch. Calls under way end by themselves. Defaults to `false`.
     #[must_use]
-    pub fn fail_fast(self, fail_fast: bool) -> Self {
-        if fail_fast { self.halt(Halt::after_failures(1)) } else { self }
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
     }
 
     /// Adds a rule by which failures end the batch. Defaults to none.
@@ -294,7 +302,8 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         T: Send,
     {
         let mut problems = self.problems();
-        if problems.is_empty() && self.executed.swap(true, Ordering::AcqRel) && !self.idempotent {
+        let again = problems.is_empty() && !self.is_empty() && self.executed.swap(true, Ordering::AcqRel);
+        if again && !self.idempotent {
             problems.push(
                 "the batch was executed before: a second time would send everything twice; use \
                  retry_failed_calls, or say idempotent(true)"
@@ -358,7 +367,9 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
                 reporter.tell();
                 slots
             },
-        )?;
+        )
+        // Nothing was started: it may be tried again.
+        .inspect_err(|_| self.executed.store(again, Ordering::Release))?;
 
         let mut stats = Stats::of_workers(workers.len());
         let queued = began.elapsed();
@@ -461,8 +472,10 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
                         }
                         taken += 1;
                     }
-                    if let Offered::Outcome(outcome) = monitor.offer(&outcomes, open.sender(), &mut offered) {
-                        tell(outcome);
+                    match monitor.offer(&outcomes, open.sender(), &mut offered) {
+                        Offered::Outcome(outcome) => tell(outcome),
+                        Offered::Ended => break,
+                        Offered::Taken | Offered::Woken => {}
                     }
                 }
                 drop(feed);
@@ -552,6 +565,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             timeout: self.timeout,
             deadline: self.deadline,
             halts: self.halts.clone(),
+            fail_fast: self.fail_fast,
             token: self.token.clone(),
             idempotent: self.idempotent,
             retry: self.retry.clone(),
@@ -562,8 +576,11 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = self.problems.clone();
-        if self.max_concurrent == 0 {
-            problems.push("max_concurrent is 0: at least 1 worker is needed".into());
+        match self.max_concurrent {
+            0 => problems.push("max_concurrent is 0: at least 1 worker is needed".into()),
+            1..=MOST_WORKERS => {}
+            more => problems
+                .push(format!("max_concurrent is {more}: at most {MOST_WORKERS} workers are possible")),
         }
         problems
     }
@@ -573,10 +590,12 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         let sessions = self.connect.max_sessions();
         let workers = self.max_concurrent.min(calls).min(sessions.unwrap_or(usize::MAX).max(1));
         let stop = Stop::new(deadline, self.token.clone(), workers);
+        let mut halts = self.halts.clone();
+        halts.extend(self.fail_fast.then(|| Halt::after_failures(1)));
         let shared = Shared {
             connect: self.connect,
-            logins: Logins::new(&self.retry, if sessions.is_some() { workers.max(1) } else { 2 }),
-            tally: Tally::new(self.halts.clone()),
+            logins: Logins::new(&self.retry, sessions.map(|_| workers)),
+            tally: Tally::new(halts),
             retry: self.idempotent.then(|| self.retry.clone()),
         };
         ((0..workers).map(|id| Worker::new(id, stop.clone())).collect(), shared, stop)

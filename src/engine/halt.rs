@@ -1,6 +1,6 @@
 //! When failures end a batch.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::outcome::Status;
 use super::stop::{Reason, Stop};
@@ -32,7 +32,10 @@ enum Rule {
 }
 
 /// How many calls must have ended before a failure rate says anything.
-const SAMPLE: usize = 20;
+const SAMPLE: u64 = 20;
+
+/// The bits that count calls that ended; the other half counts those that failed.
+const ENDED: u32 = 32;
 
 impl Halt {
     /// Ends the batch at the n-th failure.
@@ -60,9 +63,9 @@ impl Halt {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a share")]
-    fn broken(self, failed: usize, ended: usize) -> Option<String> {
+    fn broken(self, failed: u64, ended: u64) -> Option<String> {
         let broken = match self.0 {
-            Rule::AfterFailures(n) => failed >= n,
+            Rule::AfterFailures(n) => failed >= n as u64,
             Rule::FailureRate(share) => ended >= SAMPLE && failed as f64 > share * ended as f64,
         };
         broken.then(|| format!("not run, the batch was halted after {failed} of {ended} calls had failed"))
@@ -73,22 +76,23 @@ impl Halt {
 #[derive(Debug)]
 pub(crate) struct Tally {
     rules: Vec<Halt>,
-    ended: AtomicUsize,
-    failed: AtomicUsize,
+    /// Calls that failed above, calls that ended in the lower bits: a rate must not be taken from counts of
+    /// two instants.
+    counts: AtomicU64,
 }
 
 impl Tally {
     pub(crate) fn new(rules: Vec<Halt>) -> Self {
-        Self { rules, ended: AtomicUsize::new(0), failed: AtomicUsize::new(0) }
+        Self { rules, counts: AtomicU64::new(0) }
     }
 
     pub(crate) fn count(&self, status: Status, stop: &Stop) {
         if self.rules.is_empty() || status == Status::NotRun {
             return;
         }
-        let ended = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
-        let failure = usize::from(status != Status::Succeeded);
-        let failed = self.failed.fetch_add(failure, Ordering::AcqRel) + failure;
+        let one = if status == Status::Succeeded { 1 } else { (1 << ENDED) + 1 };
+        let counts = self.counts.fetch_add(one, Ordering::AcqRel) + one;
+        let (failed, ended) = (counts >> ENDED, counts & ((1 << ENDED) - 1));
         if let Some(broken) = self.rules.iter().find_map(|rule| rule.broken(failed, ended)) {
             stop.halt(Reason::Halted(broken));
         }

@@ -81,6 +81,7 @@ macro_rules! join_tuples {
                 let ($($call,)+) = self;
                 $(let $slot = Slot(Mutex::new(None));)+
                 let executed = BatchCall::new(connect)
+                    .max_concurrent([$(stringify!($slot)),+].len())
                     $(.call(|session| $call(session).map(|value| $slot.put(value))))+
                     .execute();
                 let mut outcomes = executed.map(|report| report.into_results().into_iter());

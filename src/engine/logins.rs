@@ -25,12 +25,18 @@ const PROBE: Duration = Duration::from_secs(30);
 const SEAT_BASE: Duration = Duration::from_millis(500);
 const SEAT_CAP: Duration = Duration::from_secs(20);
 
+/// How often one that probes looks whether the other sessions are still there.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Permission to log in once.
 #[derive(Debug)]
 pub(crate) struct Permit {
     not_before: Option<Instant>,
+    /// Whether it asks for a seat more while others have one.
+    probes: bool,
+    seat_waits: Backoff,
     waits: Backoff,
-    refusals: u32,
+    failures: u32,
 }
 
 /// The desk where permits are given out.
@@ -41,39 +47,49 @@ pub(crate) struct Logins {
     outstanding: AtomicUsize,
     /// Sessions that are open.
     live: AtomicUsize,
+    /// Whether a login has succeeded.
+    proven: AtomicBool,
+    /// Whether a seat was refused.
     limited: AtomicBool,
     closed: Signal,
     refusal: OnceLock<(ErrorKind, String)>,
-    attempts: u32,
-    probe: Duration,
-    /// The permits that a success gives out.
-    more: usize,
+    policy: RetryPolicy,
+    /// The sessions that may be opened together, where that is known.
+    known: Option<usize>,
 }
 
 impl Logins {
-    pub(crate) fn new(policy: &RetryPolicy, more: usize) -> Self {
-        let permits = unbounded();
+    pub(crate) fn new(policy: &RetryPolicy, known: Option<usize>) -> Self {
         let logins = Self {
-            permits,
-            outstanding: AtomicUsize::new(1),
+            permits: unbounded(),
+            outstanding: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
+            proven: AtomicBool::new(false),
             limited: AtomicBool::new(false),
             closed: Signal::new(),
             refusal: OnceLock::new(),
-            attempts: policy.max_attempts(),
-            probe: PROBE,
-            more,
+            policy: policy.clone(),
+            known,
         };
-        logins.give(None);
+        logins.issue(1);
         logins
     }
 
-    fn give(&self, permit: Option<Permit>) {
-        let permit = permit.unwrap_or_else(|| Permit {
-            not_before: None,
-            waits: Backoff::new(SEAT_BASE, SEAT_CAP, fastrand::Rng::new()),
-            refusals: 0,
-        });
+    /// Gives out new permits.
+    fn issue(&self, permits: usize) {
+        self.outstanding.fetch_add(permits, Ordering::AcqRel);
+        for _ in 0..permits {
+            self.give(Permit {
+                not_before: None,
+                probes: false,
+                seat_waits: Backoff::new(SEAT_BASE, SEAT_CAP, fastrand::Rng::new()),
+                waits: self.policy.clone().attempts(u32::MAX).backoff(),
+                failures: 0,
+            });
+        }
+    }
+
+    fn give(&self, permit: Permit) {
         // The receiver lives as long as the desk, so the channel cannot be closed.
         let _ = self.permits.0.send(permit);
     }
@@ -89,42 +105,65 @@ impl Logins {
             recv(stop.token().drain().receiver()) -> _ => return None,
             recv(stop.deadline().channel()) -> _ => return None,
         };
-        let wait =
-            permit.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
-        let over = exhausted.is_raised()
-            || self.closed.is_raised()
-            || (!wait.is_zero() && stop.wait_or(wait, exhausted.receiver()) != Ok(false))
-            || stop.reason().is_some();
+        let in_time = self.wait(&permit, stop, exhausted);
+        let over = !in_time || exhausted.is_raised() || self.closed.is_raised() || stop.reason().is_some();
         if over {
             // Passed on, so that whoever else waits for it sees the same and leaves too.
-            self.give(Some(permit));
+            self.give(permit);
             return None;
         }
         Some(permit)
     }
 
+    /// Waits for a permit's time. One that probes has none to wait for once the last session is gone.
+    fn wait(&self, permit: &Permit, stop: &Stop, exhausted: &Signal) -> bool {
+        let Some(not_before) = permit.not_before else { return true };
+        loop {
+            let left = not_before.saturating_duration_since(Instant::now());
+            if left.is_zero() || (permit.probes && self.live.load(Ordering::Acquire) == 0) {
+                return true;
+            }
+            let slice = if permit.probes { left.min(LOOK) } else { left };
+            if stop.wait_or(slice, exhausted.receiver()) != Ok(false) {
+                return false;
+            }
+        }
+    }
+
     /// A login succeeded.
     pub(crate) fn succeeded(&self, permit: Permit) {
         self.live.fetch_add(1, Ordering::AcqRel);
-        if !self.limited.load(Ordering::Acquire) {
-            self.outstanding.fetch_add(self.more - 1, Ordering::AcqRel);
-            (0..self.more).for_each(|_| self.give(None));
-        } else if permit.not_before.is_some() {
-            // A probe found a free seat: perhaps there is another.
-            self.give(None);
-        } else {
-            self.give(Some(Permit { not_before: Some(Instant::now() + self.probe), ..permit }));
+        let first = !self.proven.swap(true, Ordering::AcqRel);
+        if self.limited.load(Ordering::Acquire) {
+            // A probe that found a free seat looks for another at once; anyone else waits a while.
+            let not_before = if permit.probes { None } else { later(PROBE) };
+            self.give(Permit { not_before, ..permit });
+            return;
         }
+        let more = match self.known {
+            Some(sessions) if first => sessions,
+            Some(_) => 1,
+            None => 2,
+        };
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.issue(more);
+    }
+
+    /// A session was open already: that says nothing of the credentials.
+    pub(crate) fn reused(&self, permit: Permit) {
+        self.live.fetch_add(1, Ordering::AcqRel);
+        self.give(permit);
     }
 
     /// A login was refused.
     pub(crate) fn refused(&self, permit: Option<Permit>, error: &Error, stop: &Stop) {
         let alone = self.live.load(Ordering::Acquire) == 0;
-        let refusals = permit.as_ref().map_or(0, |permit| permit.refusals) + 1;
+        let failures = permit.as_ref().map_or(0, |permit| permit.failures) + 1;
+        let no_seat = error.kind() == ErrorKind::SeatLimit;
         // An error with attempts behind it was retried below, where more is known of it.
-        let again = error.kind() == ErrorKind::SeatLimit
-            || (error.is_retryable() && (!alone || (error.attempts() <= 1 && refusals < self.attempts)));
-        if !again {
+        let passes = error.is_retryable()
+            && (!alone || (error.attempts() <= 1 && failures < self.policy.max_attempts()));
+        if !no_seat && !passes {
             let _ = self.refusal.set((error.kind(), refusal_text(error)));
             self.closed.raise();
             if alone {
@@ -132,6 +171,21 @@ impl Logins {
             }
             return;
         }
+        let Some(mut permit) = (if no_seat { self.without_seat(permit) } else { permit }) else { return };
+        let wait = match (no_seat, alone) {
+            (true, true) => permit.seat_waits.next(),
+            (true, false) => Some(PROBE),
+            (false, _) => permit.waits.next(),
+        };
+        let wait = wait.unwrap_or(SEAT_CAP);
+        permit.probes = no_seat && !alone;
+        permit.not_before = later(error.retry_after().map_or(wait, |asked| asked.max(wait)));
+        permit.failures = failures;
+        self.give(permit);
+    }
+
+    /// From here on there is one permit; whoever gets it here has the last one.
+    fn without_seat(&self, permit: Option<Permit>) -> Option<Permit> {
         let mut mine = permit;
         if !self.limited.swap(true, Ordering::AcqRel) {
             // Permits that nobody has taken yet would be refused one after the other.
@@ -142,15 +196,12 @@ impl Logins {
             }
         }
         // Whoever lost a session has no permit and may have found none; somebody else has the last one.
-        let Some(mut permit) = mine else { return };
+        let permit = mine?;
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
+            return None;
         }
         self.outstanding.fetch_add(1, Ordering::AcqRel);
-        let wait = if alone { permit.waits.next().unwrap_or(SEAT_CAP) } else { self.probe };
-        permit.not_before = Some(Instant::now() + error.retry_after().map_or(wait, |asked| asked.max(wait)));
-        permit.refusals = refusals;
-        self.give(Some(permit));
+        Some(permit)
     }
 
     /// Whether nobody logs in any more.
@@ -184,4 +235,13 @@ impl Logins {
 
 fn refusal_text(error: &Error) -> String {
     format!("not run, no session could be opened: {error}")
+}
+
+/// That far from now, a year for a time beyond the clock.
+fn later(wait: Duration) -> Option<Instant> {
+    Some(
+        Instant::now()
+            .checked_add(wait)
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(365 * 24 * 3600)),
+    )
 }

@@ -22,6 +22,8 @@ pub(crate) enum Offered<T> {
     Taken,
     Outcome(Outcome<T>),
     Woken,
+    /// All workers are gone.
+    Ended,
 }
 
 impl<'a> Monitor<'a> {
@@ -49,7 +51,7 @@ impl<'a> Monitor<'a> {
         item: &mut Option<I>,
     ) -> Offered<T> {
         select! {
-            recv(outcomes) -> outcome => outcome.map_or(Offered::Woken, Offered::Outcome),
+            recv(outcomes) -> outcome => outcome.map_or(Offered::Ended, Offered::Outcome),
             send(items, item.take().expect("an item to offer")) -> _ => Offered::Taken,
             recv(self.deadline) -> _ => {
                 self.fire();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::connect::nanos;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What became of a call, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,13 +168,17 @@ impl<T> Outcome<T> {
         self.result.is_ok()
     }
 
-    /// Whether running it again may help and cannot do harm: it never ran, or its error
-    /// [is retryable](Error::is_retryable).
+    /// Whether running it again may help and cannot do harm: it never ran, for a reason that passes, or its
+    /// error [is retryable](Error::is_retryable).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.result {
             Ok(_) => false,
-            Err(error) => !self.ran || error.is_retryable(),
+            // A batch that ended because credentials were refused would end so again.
+            Err(error) if !self.ran => {
+                !matches!(error.kind(), ErrorKind::Auth | ErrorKind::Forbidden | ErrorKind::Invalid)
+            }
+            Err(error) => error.is_retryable(),
         }
     }
 
@@ -201,6 +205,11 @@ impl<T> Outcome<T> {
     pub(crate) fn after(mut self, earlier: &Self) -> Self {
         self.attempts += earlier.attempts;
         self
+    }
+
+    /// Counts the attempts of a later run in.
+    pub(crate) fn count_attempts_of(&mut self, later: &Self) {
+        self.attempts += later.attempts;
     }
 
     /// How a person is told which call this is: `call 3`, or `call 3 "JFK"`.

@@ -135,7 +135,8 @@ impl<T> Report<T> {
     }
 
     /// This report with the outcomes of a retry put in: places and ids stay, attempts are summed,
-    /// successes are untouched, and a retry that never ran does not hide why the call had failed.
+    /// successes are untouched, a retry that never ran does not hide why the call had failed, and a call in
+    /// doubt stays so until it succeeds.
     ///
     /// Outcomes of a different batch are put behind the others: nothing is lost.
     #[must_use]
@@ -148,7 +149,10 @@ impl<T> Report<T> {
                 Some(&place) => {
                     let earlier = &mut self.outcomes[place];
                     let hides = outcome.status() == Status::NotRun && earlier.status() != Status::NotRun;
-                    if !earlier.is_success() && !hides {
+                    if earlier.status() == Status::InDoubt && !outcome.is_success() {
+                        // The retry failed; whether the first run was applied is still not known.
+                        earlier.count_attempts_of(&outcome);
+                    } else if !earlier.is_success() && !hides {
                         *earlier = outcome.after(earlier);
                     }
                 }

@@ -89,7 +89,6 @@ impl RetryPolicy {
     }
 
     /// The longest `Retry-After`.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP answers carry a Retry-After"))]
     pub(crate) const fn max_retry_after(&self) -> Duration {
         self.retry_after_cap
     }

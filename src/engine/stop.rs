@@ -247,6 +247,14 @@ impl Stop {
 
     /// Ends the batch from inside; the first reason stays.
     pub(crate) fn halt(&self, reason: Reason) {
+        // Calls that the deadline or a cancel ended look like failures; they are not why it is over.
+        let reason = if self.0.token.is_cancelled() {
+            Reason::Cancelled
+        } else if self.0.deadline.is_over() {
+            Reason::Deadline
+        } else {
+            reason
+        };
         let _ = self.0.reason.set(reason);
         self.0.halt.raise();
     }

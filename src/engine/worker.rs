@@ -32,6 +32,11 @@ pub(crate) fn work<C, Q, T>(
         }
         let Some((call, ticket, queued_since)) = queue.take(worker.stop()) else { continue };
         let outcome = seat.run(queue, &call, ticket, queued_since);
+        // An item of a stream is dropped here: foreign code too.
+        let _ = caught("dropping an item", || {
+            drop(call);
+            Ok(())
+        });
         if !tell(outcome) {
             break; // The caller's side panicked, and waits for us to be gone.
         }
@@ -72,7 +77,8 @@ impl<C: Connect> Seat<'_, '_, C> {
             let opened = caught("opening a session", || connect.connect(self.worker));
             match opened {
                 Ok(session) => {
-                    if counters.reused.load(Ordering::Relaxed) == reused {
+                    let is_new = counters.reused.load(Ordering::Relaxed) == reused;
+                    if is_new {
                         counters.logins.fetch_add(1, Ordering::Relaxed);
                         counters.login_time.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
                     }
@@ -81,7 +87,8 @@ impl<C: Connect> Seat<'_, '_, C> {
                     interrupts.arm(self.worker.id(), interrupt.unwrap_or(None));
                     self.session = Some(session);
                     match permit {
-                        Some(permit) => logins.succeeded(permit),
+                        Some(permit) if is_new => logins.succeeded(permit),
+                        Some(permit) => logins.reused(permit),
                         None => logins.reopened(),
                     }
                 }
@@ -125,7 +132,12 @@ impl<C: Connect> Seat<'_, '_, C> {
             }
             // Only a batch that said that its calls may run twice gets here with a policy.
             let Some(policy) = retry.as_ref().filter(|_| error.is_transient()) else { break result };
-            let Some(wait) = backoff.get_or_insert_with(|| policy.backoff()).next() else { break result };
+            let throttled = error.kind() == ErrorKind::RateLimited;
+            let waits = || if throttled { policy.throttled_backoff() } else { policy.backoff() };
+            let Some(wait) = backoff.get_or_insert_with(waits).next() else { break result };
+            if error.retry_after().is_some_and(|asked| asked > policy.max_retry_after()) {
+                break result;
+            }
             let wait = error.retry_after().map_or(wait, |asked| asked.max(wait));
             if self.worker.pause(wait, Pause::Retry).is_err() {
                 break result;
@@ -155,10 +167,20 @@ impl<C: Connect> Seat<'_, '_, C> {
     }
 }
 
+/// A worker that is taken down all the same leaves no session behind.
+impl<C: Connect> Drop for Seat<'_, '_, C> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// Runs foreign code; a panic becomes an error.
 fn caught<R>(what: &str, run: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        Err(Error::new(ErrorKind::Panicked, format!("{what} panicked: {}", panic_text(&*panic))))
+        let error = Error::new(ErrorKind::Panicked, format!("{what} panicked: {}", panic_text(&*panic)));
+        // What was panicked with may panic again when it is dropped.
+        std::mem::forget(panic);
+        Err(error)
     })
 }
 

@@ -36,14 +36,14 @@ impl Wire {
         Self { host, worker, line }
     }
 
+    /// The worker that the session lives on.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// A session that was kept open moves to the worker of another batch.
     pub(crate) fn attach(&mut self, worker: &Worker) {
         self.worker = worker.clone();
-    }
-
-    /// The worker it lives on.
-    pub(crate) fn worker(&self) -> &Worker {
-        &self.worker
     }
 
     /// Sends a request as often as that is safe and useful, and gives the last answer.

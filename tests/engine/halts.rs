@@ -85,3 +85,39 @@ fn a_call_in_doubt_counts_as_a_failure() {
         .unwrap();
     assert_eq!((report.stats().in_doubt_calls, report.stats().not_run_calls), (1, 1));
 }
+
+#[test]
+fn a_rate_that_cannot_be_exceeded_never_halts() {
+    for _ in 0..20 {
+        let report = BatchCall::new(&Memory::new())
+            .max_concurrent(4)
+            .halt(Halt::failure_rate(1.0))
+            .calls(0..500, |_, _| -> batchcall::Result<()> {
+                Err(batchcall::Error::new(ErrorKind::Rejected, "no"))
+            })
+            .execute()
+            .unwrap();
+        assert_eq!(report.stats().failed_calls, 500);
+    }
+}
+
+#[test]
+fn fail_fast_can_be_taken_back() {
+    let memory = Memory::new().script([Step::Fail(ErrorKind::Rejected)]);
+    let batch = BatchCall::new(&memory).max_concurrent(1).fail_fast(true).fail_fast(false);
+    let report = batch.calls(0..5, |s, n| s.echo(*n)).execute().unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 4));
+}
+
+#[test]
+fn calls_that_the_deadline_ended_are_not_why_the_others_did_not_run() {
+    let memory = Memory::new().delay(std::time::Duration::from_secs(3600));
+    let report = BatchCall::new(&memory)
+        .max_concurrent(2)
+        .fail_fast(true)
+        .timeout(std::time::Duration::from_millis(50))
+        .calls(0..5, |s, n| s.echo(*n))
+        .execute()
+        .unwrap();
+    assert_eq!(report.outcomes()[4].error().unwrap().kind(), ErrorKind::Timeout);
+}

@@ -216,3 +216,60 @@ fn nobody_waits_for_a_login_when_all_calls_are_taken() {
     assert_eq!(report.stats().successful_calls, 4);
     assert!(eventually(|| memory.open_sessions() == 0));
 }
+
+/// Some sessions are open already; the password has been changed since.
+struct Pooled {
+    open: AtomicUsize,
+    refused: AtomicUsize,
+    licence: Option<usize>,
+}
+
+impl Connect for Pooled {
+    type Session = ();
+
+    fn connect(&self, worker: &Worker) -> Result<()> {
+        if self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |open| open.checked_sub(1)).is_ok() {
+            worker.reused_session();
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+        Err(batchcall::Error::new(ErrorKind::Auth, "wrong password"))
+    }
+
+    fn max_sessions(&self) -> Option<usize> {
+        self.licence
+    }
+}
+
+#[test]
+fn a_session_that_was_open_already_proves_no_password() {
+    for licence in [None, Some(16)] {
+        let pooled = Pooled { open: AtomicUsize::new(4), refused: AtomicUsize::new(0), licence };
+        let report = BatchCall::new(&pooled)
+            .max_concurrent(16)
+            .calls(0..200, |(), n| {
+                std::thread::sleep(Duration::from_micros(500));
+                Ok(*n)
+            })
+            .execute()
+            .unwrap();
+        assert_eq!(report.stats().successful_calls, 200);
+        assert_eq!(pooled.refused.load(Ordering::SeqCst), 1, "{licence:?}");
+    }
+}
+
+#[test]
+fn a_login_that_fails_in_passing_costs_no_workers() {
+    for steps in [vec![Step::Unsent], vec![Step::Answer, Step::Unsent]] {
+        let memory = Memory::new().login_script(steps);
+        // A call waits until all four sessions have been open.
+        let report = BatchCall::new(&memory)
+            .max_concurrent(4)
+            .retry(quick())
+            .calls(0..4, |_, _| Ok(eventually(|| memory.max_open_sessions() == 4)))
+            .execute()
+            .unwrap();
+        assert!(report.into_all().unwrap().into_iter().all(|all| all));
+    }
+}

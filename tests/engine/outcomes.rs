@@ -256,3 +256,33 @@ fn outcomes_add_up_to_the_calls_when_everything_goes_wrong_at_once() {
         }
     }
 }
+
+#[test]
+fn what_a_call_panics_with_may_panic_again() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("and again");
+        }
+    }
+    let memory = Memory::new();
+    let report = BatchCall::new(&memory)
+        .calls(0..6, |session, n| {
+            if *n == 2 {
+                std::panic::panic_any(Bomb);
+            }
+            session.echo(*n)
+        })
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, memory.open_sessions()), (1, 0));
+}
+
+#[test]
+fn an_empty_batch_may_be_executed_again_and_a_thousand_thousand_workers_are_refused() {
+    let memory = Memory::new();
+    let empty = BatchCall::<_, ()>::new(&memory);
+    assert!(empty.execute().is_ok() && empty.execute().is_ok());
+    let crowd = BatchCall::new(&memory).max_concurrent(1_000_000).calls([1], |s, n| s.echo(*n));
+    assert_eq!(crowd.execute().unwrap_err().kind(), ErrorKind::Invalid);
+}

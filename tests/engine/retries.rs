@@ -154,3 +154,41 @@ fn an_idempotent_batch_gives_up_after_its_attempts_and_never_repeats_what_is_per
     let batch = BatchCall::new(&memory).idempotent(true).retry(quick()).calls(["a"], |s, key| s.put(*key, 1));
     assert_eq!((batch.execute().unwrap().outcomes()[0].attempts(), memory.requests()), (1, 1));
 }
+
+#[test]
+fn a_call_in_doubt_stays_so_when_its_retry_fails() {
+    let memory = Memory::new().script([Step::LoseAnswer, Step::Unsent]);
+    let batch = BatchCall::new(&memory).call(|s| s.put("a", 1));
+    let first = batch.execute().unwrap();
+    let asked = batch.retry_where(&first, |outcome| outcome.status() == Status::InDoubt).execute().unwrap();
+    assert_eq!(asked.outcomes()[0].status(), Status::Failed);
+    let report = first.merge(asked);
+    assert_eq!((report.outcomes()[0].status(), report.outcomes()[0].attempts()), (Status::InDoubt, 2));
+    assert!(batch.retry_failed_calls(&report).is_empty(), "it would be written twice");
+    assert_eq!(memory.applied("a"), 1);
+}
+
+#[test]
+fn calls_that_did_not_run_for_a_wrong_password_are_not_retryable() {
+    let memory = Memory::new().login_script([Step::Fail(ErrorKind::Auth)]);
+    let batch = BatchCall::new(&memory).calls(0..3, |s, n| s.echo(*n));
+    let first = batch.execute().unwrap();
+    assert!(batch.retry_where(&first, |outcome| outcome.is_retryable()).is_empty());
+    assert_eq!(memory.refused_logins(), 1);
+}
+
+#[test]
+fn a_wait_longer_than_the_cap_ends_the_call() {
+    let memory = Memory::new();
+    let policy = quick().retry_after_cap(Duration::from_millis(10));
+    let report = BatchCall::new(&memory)
+        .idempotent(true)
+        .retry(policy)
+        .call(|_| -> batchcall::Result<()> {
+            let error = batchcall::Error::new(ErrorKind::RateLimited, "later");
+            Err(error.with_retry_after(Duration::from_secs(3600)))
+        })
+        .execute()
+        .unwrap();
+    assert_eq!(report.outcomes()[0].attempts(), 1);
+}

@@ -109,3 +109,39 @@ fn a_seat_that_is_lost_and_taken_by_somebody_else_is_waited_for() {
         assert_eq!(report.failed_calls().next().unwrap().error().unwrap().kind(), ErrorKind::Panicked);
     }
 }
+
+#[test]
+fn whoever_probes_for_a_seat_takes_the_place_of_the_last_session() {
+    // The only session breaks, its seat is refused once, and the other worker would ask in half a minute.
+    let memory = Memory::new().login_script([
+        Step::Answer,
+        Step::Fail(ErrorKind::SeatLimit),
+        Step::Fail(ErrorKind::SeatLimit),
+    ]);
+    let broken = AtomicBool::new(false);
+    let report = BatchCall::new(&memory)
+        .max_concurrent(2)
+        .timeout(Duration::from_secs(20))
+        .calls(0..8, |session, n| {
+            assert!(eventually(|| memory.refused_logins() >= 1));
+            assert!(broken.swap(true, Ordering::SeqCst), "the first call breaks its session");
+            session.echo(*n)
+        })
+        .execute()
+        .unwrap();
+    assert_eq!((report.stats().failed_calls, report.stats().successful_calls), (1, 7), "{report}");
+}
+
+#[test]
+fn a_time_beyond_the_clock_is_waited_for_and_harms_nothing() {
+    struct Never;
+    impl Connect for Never {
+        type Session = ();
+        fn connect(&self, _: &Worker) -> batchcall::Result<()> {
+            Err(batchcall::Error::new(ErrorKind::SeatLimit, "never").with_retry_after(Duration::MAX))
+        }
+    }
+    let batch = BatchCall::new(&Never).timeout(Duration::from_millis(50));
+    let report = batch.calls(0..3, |(), n| Ok(*n)).execute().unwrap();
+    assert_eq!(report.stats().not_run_calls, 3);
+}

@@ -106,3 +106,18 @@ fn a_batch_with_calls_of_its_own_does_not_stream() {
     let error = batch.stream([1], |s, &n| s.echo(n), |_| {}).unwrap_err();
     assert!(error.message().contains("1 calls") && error.message().contains("max_concurrent"), "{error}");
 }
+
+#[test]
+fn an_item_that_panics_when_it_is_dropped_takes_no_worker_down() {
+    struct Bomb(usize);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(self.0 % 10 != 3, "item {}", self.0);
+        }
+    }
+    let memory = Memory::new();
+    let items = (0..100).map(Bomb);
+    let stats =
+        BatchCall::new(&memory).max_concurrent(2).stream(items, |s, item| s.echo(item.0), |_| {}).unwrap();
+    assert_eq!((stats.successful_calls, memory.open_sessions()), (100, 0));
+}
