@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use batchcall::acumatica::{OAuth, Query};
@@ -255,31 +255,36 @@ fn a_deadline_in_the_middle_of_a_request_leaves_no_session_behind() {
 
 #[test]
 fn a_session_replaced_in_the_middle_of_a_call_can_be_interrupted_as_well() {
-    // The first answer is lost, so the session is replaced; the second request hangs for good.
-    let faults = Faults::none().at(1, Fault::ResetAfter).at(2, Fault::Hang);
-    let sandbox = start(Sandbox::acumatica().faults(faults));
-    let client = client(&sandbox);
-    let token = CancelToken::new();
-    let began = Instant::now();
-    let report = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            assert!(eventually(|| sandbox.history().data_requests() == 2));
-            token.cancel_now();
+    // By one that is opened, and by one that was idle.
+    for idle in [0, 2] {
+        let sandbox = start(Sandbox::acumatica());
+        let client = client(&sandbox);
+        drop((0..idle).map(|_| client.session().unwrap()).collect::<Vec<_>>());
+        // The first answer is lost, so the session is replaced; the second request hangs for good.
+        sandbox.set_faults(Faults::none().at(1, Fault::ResetAfter).at(2, Fault::Hang));
+        let token = CancelToken::new();
+        let began = Instant::now();
+        let report = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(eventually(|| sandbox.history().data_requests() == 2));
+                token.cancel_now();
+            });
+            BatchCall::new(&client)
+                .max_concurrent(1)
+                .cancel_token(&token)
+                .call(|s| {
+                    let lost = s.put_entity("Customer", json!({"CustomerID": "N", "CustomerName": "N"}));
+                    assert!(lost.unwrap_err().is_in_doubt());
+                    s.get_by_id("Customer", "CUST001")
+                })
+                .execute()
+                .unwrap()
         });
-        BatchCall::new(&client)
-            .max_concurrent(1)
-            .cancel_token(&token)
-            .call(|s| {
-                let lost = s.put_entity("Customer", json!({"CustomerID": "N", "CustomerName": "N"}));
-                assert!(lost.unwrap_err().is_in_doubt());
-                s.get_by_id("Customer", "CUST001")
-            })
-            .execute()
-            .unwrap()
-    });
-    assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Interrupted);
-    assert!(began.elapsed() < Duration::from_secs(20), "it waited for the request's own time-out");
-    assert_all_logged_out(&sandbox);
+        assert_eq!(report.outcomes()[0].error().unwrap().kind(), ErrorKind::Interrupted, "{idle} idle");
+        assert!(began.elapsed() < Duration::from_secs(20), "it waited for the request's own time-out");
+        drop(client);
+        assert_all_logged_out(&sandbox);
+    }
 }
 
 #[test]
@@ -373,6 +378,44 @@ fn a_password_that_is_refused_in_the_middle_is_tried_once() {
     assert!(stats.not_run_calls > 100 && stats.failed_calls <= 6, "{stats:?}");
     assert!(report.failed_calls().all(|outcome| outcome.error().unwrap().kind() == ErrorKind::Auth));
     assert_eq!(client.session().unwrap_err().kind(), ErrorKind::Auth, "nobody tries again");
+}
+
+#[test]
+fn sessions_that_end_at_the_same_moment_try_a_changed_password_once() {
+    const SESSIONS: usize = 6;
+    let logins = AtomicUsize::new(0);
+    let server = Scripted::start(move |asked| {
+        if asked.is_login() {
+            let n = logins.fetch_add(1, Ordering::SeqCst);
+            if n < SESSIONS {
+                return empty(204, &[&format!("Set-Cookie: ASP.NET_SessionId=s{n}; path=/")]);
+            }
+            // Slow, so that the others come while it is being refused.
+            std::thread::sleep(Duration::from_millis(100));
+            return json(500, r#"{"exceptionMessage": "Error: Invalid credentials. Please try again."}"#);
+        }
+        match asked.line.ends_with("LATER") {
+            true => json(401, "{}"),
+            false if asked.is_logout() => String::new(),
+            false => json(200, "{}"),
+        }
+    });
+    let client = Acumatica::builder(server.url())
+        .login("admin", "admin")
+        .endpoint("Default", "24.200.001")
+        .build()
+        .unwrap();
+    let sessions: Vec<_> = (0..SESSIONS).map(|_| client.session().unwrap()).collect();
+    std::thread::scope(|scope| {
+        for mut session in sessions {
+            scope.spawn(move || {
+                session.get_by_id("Customer", "SOON").unwrap();
+                let error = session.get_by_id("Customer", "LATER").unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
+            });
+        }
+    });
+    assert_eq!(server.logins(), SESSIONS + 1);
 }
 
 #[test]
@@ -786,6 +829,33 @@ fn a_refresh_token_lost_on_its_way_is_made_up_for_by_the_password() {
 }
 
 #[test]
+fn a_request_that_goes_again_in_a_new_session_does_not_name_the_old_one() {
+    // A session that the server refuses sets a cookie all the same.
+    let logged_out = AtomicBool::new(false);
+    let server = Scripted::start(move |asked| {
+        if asked.line.ends_with("/connect/token") {
+            return json(200, r#"{"access_token": "good", "expires_in": 3600}"#);
+        }
+        if asked.is_logout() {
+            logged_out.store(true, Ordering::SeqCst);
+            return String::new();
+        }
+        if logged_out.load(Ordering::SeqCst) && !asked.headers.contains("SessionId=dead") {
+            json(200, "{}")
+        } else {
+            empty(401, &["Set-Cookie: ASP.NET_SessionId=dead; path=/"])
+        }
+    });
+    let client = Acumatica::builder(server.url())
+        .oauth(by_password())
+        .endpoint("Default", "24.200.001")
+        .retry(hasty())
+        .build()
+        .unwrap();
+    client.session().unwrap().get_by_id("Customer", "CUST001").unwrap();
+}
+
+#[test]
 fn three_seats_serve_ten_workers_with_oauth_too() {
     for shape in SHAPES {
         let sandbox =
@@ -802,6 +872,16 @@ fn three_seats_serve_ten_workers_with_oauth_too() {
         drop(client);
         assert_all_logged_out(&sandbox);
     }
+}
+
+#[test]
+fn a_seat_refused_to_a_token_is_no_sign_to_go_slower() {
+    let sandbox = start(Sandbox::acumatica().seats(0).seat_refusal(SeatRefusal::TooManyRequests));
+    let client = oauth_client(&sandbox, by_password());
+    let error = client.session().unwrap().get_by_id("Customer", "CUST001").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SeatLimit);
+    // Once for each wait for a seat, and not three times as a request that came too early.
+    assert!(sandbox.history().answered(429) <= 9, "{}", sandbox.history());
 }
 
 #[test]
