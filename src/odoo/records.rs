@@ -355,4 +355,5 @@ fn key_of(record: &Map<String, Value>, keys: &[String]) -> String {
 }
 
 #[cfg(all(test, feature = "sandbox"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 mod tests;

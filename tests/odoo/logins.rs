@@ -5,7 +5,7 @@ use batchcall::sandbox::Sandbox;
 use batchcall::{BatchCall, Connect, Deadline, Delivery, ErrorKind, Status, Worker};
 use serde_json::json;
 
-use crate::script::{Script, error, html, logged_in, login, ok, result, status, talk};
+use crate::script::{Reply, Script, error, html, logged_in, login, ok, result, status, talk};
 use crate::{builder, protocols};
 
 const EXPIRED: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":100,"message":"Odoo Session Expired","data":{"name":"odoo.http.SessionExpiredException","message":"Session expired","arguments":["Session expired"],"context":{},"debug":""}}}"#;
@@ -21,6 +21,16 @@ fn a_session_that_is_over_is_opened_anew_and_the_call_goes_again() {
     // Signing in with the old cookie would end a session that is still good.
     assert_eq!(received[2].header("cookie"), None);
     assert_eq!(received[3].header("cookie"), Some("session_id=s2"));
+}
+
+#[test]
+fn a_session_that_the_server_renames_goes_on_under_its_new_name() {
+    let headers = "Content-Type: application/json\r\nSet-Cookie: session_id=s9; Path=/\r\n";
+    let renamed = Reply::Answer(200, headers, r#"{"jsonrpc":"2.0","id":ID,"result":5}"#.into());
+    let (script, mut session) = talk(Protocol::WebSession, [renamed, result(&json!(5))]);
+    session.search_count("res.partner", Domain::all()).unwrap();
+    session.search_count("res.partner", Domain::all()).unwrap();
+    assert_eq!(script.calls()[1].header("cookie"), Some("session_id=s9"));
 }
 
 #[test]

@@ -151,6 +151,11 @@ impl Script {
         Some(())
     }
 
+    /// Puts a reply before the others.
+    pub(crate) fn answer_next(&self, reply: Reply) {
+        self.replies.lock().unwrap().push_front(reply);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }

@@ -1,7 +1,7 @@
 //! What surprises a client, word for word as an Odoo 19.0 was seen to say it.
 
 use batchcall::odoo::{Args, Context, Domain, Protocol, field};
-use batchcall::{Delivery, ErrorKind};
+use batchcall::{Delivery, ErrorKind, Executor, Operation};
 use serde_json::{Value, json};
 
 use crate::script::{Reply, error, html, ok, result, status, talk};
@@ -250,6 +250,21 @@ fn what_protocols_would_read_differently_is_not_sent() {
     assert!(session.read("res.partner", [], ["name"]).unwrap().is_empty());
     assert!(session.create_many::<Value>("res.partner", []).unwrap().is_empty());
     assert_eq!(script.calls().len(), 0);
+}
+
+#[test]
+fn updates_of_records_stay_tracked_and_creates_are_lean() {
+    let (script, session) = talk(Json2, [ok("true"), ok("[9]")]);
+    drop(session);
+    let client = script.builder().protocol(Json2).api_key("k3y").build().unwrap();
+    script.answer_next(crate::script::login(Json2));
+    let update = Operation::update("res.partner", [7], json!({"city": "Ghent"})).unwrap().priority(1);
+    let create = Operation::create("res.partner", [json!({"name": "x"})]).unwrap();
+    let report = Executor::new(&client).execute([update, create]).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let calls = script.calls();
+    assert_eq!(calls[0].json()["context"], Value::Null);
+    assert_eq!(calls[1].json()["context"]["tracking_disable"], true);
 }
 
 #[test]
