@@ -15,7 +15,7 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
 step cargo fmt --all --check
 step cargo check --no-default-features
-for feature in acumatica sandbox; do
+for feature in acumatica odoo sandbox; do
     step cargo check --no-default-features --features "$feature"
 done
 step cargo clippy --all-targets --all-features -- -D warnings
