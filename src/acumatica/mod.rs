@@ -15,6 +15,7 @@ mod key;
 mod pages;
 mod query;
 mod records;
+mod records_store;
 mod refusal;
 mod scope;
 mod session;

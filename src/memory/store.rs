@@ -22,6 +22,7 @@ type Rule = Arc<dyn Fn(&str, &Value) -> Option<String> + Send + Sync>;
 type Rows = BTreeMap<i64, Map<String, Value>>;
 
 /// Tables of rows, and how they behave.
+#[derive(Default)]
 pub(super) struct Tables {
     rows: HashMap<String, Rows>,
     /// Ids are not used twice.
@@ -31,20 +32,6 @@ pub(super) struct Tables {
     transactions: bool,
     max_records: Option<usize>,
     max_bytes: Option<usize>,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        Self {
-            rows: HashMap::new(),
-            last_id: HashMap::new(),
-            rules: Vec::new(),
-            item_wise: false,
-            transactions: false,
-            max_records: None,
-            max_bytes: None,
-        }
-    }
 }
 
 impl fmt::Debug for Tables {
@@ -214,7 +201,7 @@ impl Session {
     /// One request about the rows of a chunk: all are looked at, and then applied.
     fn rows(&mut self, chunk: &Chunk<'_>, look: impl Fn(&Tables, usize) -> Result<Act>) -> Result<Answer> {
         let model = chunk.model().to_owned();
-        let mut changes = self.transaction.take();
+        let mut changes = Vec::new();
         let answer = self.request_for(false, |state, step| {
             let tables = &mut state.tables;
             if tables.too_large(chunk) {
@@ -228,14 +215,16 @@ impl Session {
                 return Err(error);
             }
             let mut answer: Answer =
-                acts.into_iter().map(|act| Ok(act_on(state, &model, act?, changes.as_mut()))).collect();
+                acts.into_iter().map(|act| Ok(act_on(state, &model, act?, &mut changes))).collect();
             if let Step::Miscount(by) = step {
                 let len = answer.len().saturating_add_signed(*by);
                 answer.resize_with(len, || Ok(Applied::Unchanged));
             }
             Ok(answer)
         });
-        self.transaction = changes;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.extend(changes);
+        }
         answer
     }
 
@@ -254,7 +243,7 @@ impl Session {
 }
 
 /// Does what was found to be good.
-fn act_on(state: &mut State, model: &str, act: Act, changes: Option<&mut Vec<Change>>) -> Applied {
+fn act_on(state: &mut State, model: &str, act: Act, changes: &mut Vec<Change>) -> Applied {
     let (id, new, applied) = match act {
         Act::Nothing => return Applied::Unchanged,
         Act::Put { id, row, applied } => {
@@ -269,9 +258,7 @@ fn act_on(state: &mut State, model: &str, act: Act, changes: Option<&mut Vec<Cha
         Some(row) => rows.insert(id, row),
         None => rows.remove(&id),
     };
-    if let Some(changes) = changes {
-        changes.push(Change { model: model.to_owned(), id, before });
-    }
+    changes.push(Change { model: model.to_owned(), id, before });
     applied
 }
 

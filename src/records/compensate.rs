@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// One step back.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each chunk")]
 pub(crate) enum Undo<'a> {
     /// A request that undoes what a chunk did.
     Load(Load<'a>),

@@ -32,6 +32,7 @@ pub(crate) struct Group {
 
 /// What a group has to send.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(crate) enum Next<'a> {
     Load(Load<'a>),
     /// Nothing before what is out is over.

@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
-
 use super::cut::{Group, widest};
 use super::isolate::{Brake, Manner};
 use super::operation::{Operation, OperationKind, OperationStatus, now};
@@ -16,7 +14,7 @@ use super::problem::Problem;
 use super::record::RecordId;
 use super::report::{RecordEntry, RecordReport};
 use super::schedule::{Back, Schedule, Sizes, Span, limits};
-use super::seat::{Seats, Work};
+use super::seat::{Salvaged, Seats, Work};
 use super::size::{AutoSize, BatchSize};
 use super::slots::Slots;
 use super::stats::RecordStats;
@@ -402,7 +400,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             config.max_concurrent.min(widest(&stages, size))
         };
         let brake = Brake::new(config.max_failures_in_all());
-        let (salvage, salvaged) = unbounded();
+        let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {
             store: self.store,
             brake: &brake,
@@ -433,8 +431,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
                 |seat, item| work.step(seat, item),
                 |outcome: Outcome<_>| {
                     let (number, ran) = (outcome.index(), outcome.status() != Status::NotRun);
-                    let saved = salvaged.try_iter().find(|(saved, _)| *saved == number);
-                    let result = saved.map_or_else(|| outcome.into_result(), |(_, done)| Ok(done));
+                    let result = salvaged.result_of(outcome);
                     let mut schedule = schedule.borrow_mut();
                     schedule.accept(number, ran, result);
                     let (completed, succeeded) = schedule.slots.counts();

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam_channel::unbounded;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,7 +17,7 @@ use super::outcome::{RecordOutcome, SharedError};
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId, Reference};
 use super::schedule::{Item, Sizes, Step, limits, settled};
-use super::seat::{Seats, Work};
+use super::seat::{Salvaged, Seats, Work};
 use super::stats::RecordStats;
 use super::store::RecordStore;
 use crate::engine::batch::BatchCall;
@@ -160,6 +159,7 @@ impl<S: RecordStore> Executor<'_, S> {
     /// assert_eq!((stats.totals.created, stats.requests, next), (10_000, 20, 10_000));
     /// # Ok::<(), batchcall::Error>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "made for the call")]
     pub fn stream<I>(
         &self,
         flow: Flow,
@@ -174,7 +174,7 @@ impl<S: RecordStore> Executor<'_, S> {
         let capabilities = self.store.capabilities();
         refuse(&problems(&flow, config, &capabilities))?;
         let brake = config.brake();
-        let (salvage, salvaged) = unbounded();
+        let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {
             store: self.store,
             brake: &brake,
@@ -211,8 +211,7 @@ impl<S: RecordStore> Executor<'_, S> {
             |seat, item| work.step(seat, item),
             |outcome: Outcome<_>| {
                 let (number, ran) = (outcome.index(), outcome.status() != Status::NotRun);
-                let saved = salvaged.try_iter().find(|(saved, _)| *saved == number);
-                let result = saved.map_or_else(|| outcome.into_result(), |(_, done)| Ok(done));
+                let result = salvaged.result_of(outcome);
                 let finished = pipe.borrow_mut().accept(number, ran, result);
                 finished.into_iter().for_each(&mut sink);
             },

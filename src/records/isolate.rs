@@ -131,7 +131,11 @@ impl<'a, S: RecordStore> Run<'a, S> {
     /// After a panic of the store: what was out is in doubt, and the rest was not sent.
     pub(crate) fn panicked(&mut self, chunk: Chunk<'_>) {
         self.map = None;
-        for at in std::mem::take(&mut self.out) {
+        let out = std::mem::take(&mut self.out);
+        // Where nothing was out, it was before the chunk was sent: that is what it failed of.
+        let not_sent: fn(Error) -> RecordOutcome =
+            if out.is_empty() { RecordOutcome::Failed } else { RecordOutcome::NotRun };
+        for at in out {
             let error =
                 Error::new(ErrorKind::Panicked, "the store panicked while this record was on its way");
             let error = error.with_record_index(chunk.places[at]).with_delivery(Delivery::MaybeSent);
@@ -141,7 +145,7 @@ impl<'a, S: RecordStore> Run<'a, S> {
             if self.done.outcomes[at].is_none() {
                 let error = Error::new(ErrorKind::Panicked, "not sent: the store panicked before");
                 let error = error.with_record_index(chunk.places[at]).with_delivery(Delivery::NotSent);
-                self.settle(at, RecordOutcome::NotRun(error));
+                self.settle(at, not_sent(error));
             }
         }
     }

@@ -163,6 +163,9 @@ impl SharedError {
         if let Some(entity) = from.entity() {
             error = error.with_entity(entity);
         }
+        if let Some(index) = from.record_index() {
+            error = error.with_record_index(index);
+        }
         error
     }
 }
@@ -199,6 +202,7 @@ mod tests {
                 .with_retry_after(Duration::from_secs(3))
                 .with_operation("create")
                 .with_entity("res.partner")
+                .with_record_index(3)
                 .with_attempts(2)
                 .with_field_errors(vec![FieldError::new("name", "is required")])
                 .with_source(std::io::Error::other("reset"))

@@ -238,10 +238,11 @@ fn data(form: &Map<String, Value>, operation: &mut Operation) -> Vec<Problem> {
         operation.kind = OperationKind::UpdateEach;
     }
     match operation.kind {
-        OperationKind::Delete => match ids.or(data) {
-            Some(ids) => problems.extend(operation.take_ids(ids)),
-            None => {}
-        },
+        OperationKind::Delete => {
+            if let Some(ids) = ids.or(data) {
+                problems.extend(operation.take_ids(ids));
+            }
+        }
         OperationKind::Update => {
             if let Some(ids) = ids {
                 problems.extend(operation.take_ids(ids));

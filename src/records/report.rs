@@ -56,7 +56,7 @@ impl RecordReport {
         groups: Vec<Range<usize>>,
         outcomes: Vec<RecordOutcome>,
         matched: HashMap<usize, RecordId>,
-        stats: RecordStats,
+        mut stats: RecordStats,
     ) -> Self {
         let mut len = 0;
         let mut first = Vec::with_capacity(operations.len());
@@ -64,7 +64,7 @@ impl RecordReport {
             first.push(len);
             len += operation.len();
         }
-        let stats = RecordStats { totals: Totals::of(&outcomes), ..stats };
+        stats.totals = Totals::of(&outcomes);
         Self { operations, groups, outcomes, first, matched, stats, plan: None }
     }
 

@@ -1,15 +1,17 @@
 //! A session of a store, and the worker that it lives on.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::isolate::{Brake, Manner, Run};
 use super::load::{Done, Load};
 use super::schedule::{Item, Step};
 use super::store::RecordStore;
 use crate::engine::connect::{Connect, Interrupt, Worker};
+use crate::engine::outcome::Outcome;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// Opens the sessions of a store, each with a handle on its worker.
@@ -53,6 +55,27 @@ pub(crate) struct Work<'a, S> {
     /// What became of a chunk in which the store panicked.
     pub(crate) salvage: Sender<(usize, Done)>,
     pub(crate) in_transaction: bool,
+}
+
+/// What became of chunks in which the store panicked: the engine knows only that they did.
+pub(crate) struct Salvaged {
+    arrived: Receiver<(usize, Done)>,
+    kept: HashMap<usize, Done>,
+}
+
+impl Salvaged {
+    /// The sender is for the workers.
+    pub(crate) fn new() -> (Sender<(usize, Done)>, Self) {
+        let (sender, arrived) = unbounded();
+        (sender, Self { arrived, kept: HashMap::new() })
+    }
+
+    /// The result of a step: what was saved of it, or what the engine has.
+    pub(crate) fn result_of(&mut self, outcome: Outcome<Done>) -> Result<Done> {
+        // It may be that of a later outcome which has arrived.
+        self.kept.extend(self.arrived.try_iter());
+        self.kept.remove(&outcome.index()).map_or_else(|| outcome.into_result(), Ok)
+    }
 }
 
 /// Longer than anybody waits; whoever does is sent to wait again.

@@ -71,8 +71,8 @@ impl AutoSize {
     pub(crate) fn answered(&mut self, records: usize, took: Duration) {
         if took > SLOW {
             self.set_back(records);
-        } else if took < FAST && records >= self.size {
-            // A smaller one was cut before the last change, or at the end: it says nothing about this size.
+        } else if took < FAST && records == self.size {
+            // Any other one was cut before the last change, or is a rest: it says nothing about this size.
             let grown = if self.doubling { self.size * 2 } else { self.size + self.size.div_ceil(4) };
             self.size = grown.min(self.most);
         }

@@ -1,0 +1,12 @@
+//! What every store of records promises, run over every backend.
+//!
+//! A backend takes part with a function that makes a [`Fixture`](suite::Fixture) - a store, rows that it
+//! takes and refuses, a way to look at what it holds - and a line of [`conformance!`].
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[macro_use]
+mod suite;
+
+#[cfg(all(feature = "acumatica", feature = "sandbox"))]
+mod acumatica;
+mod memory;
