@@ -11,3 +11,5 @@ mod suite;
 #[cfg(all(feature = "acumatica", feature = "sandbox"))]
 mod acumatica;
 mod memory;
+#[cfg(all(feature = "odoo", feature = "sandbox"))]
+mod odoo;
