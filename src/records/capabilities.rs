@@ -1,6 +1,6 @@
 //! What a store can do.
 
-use super::operation::OperationKind;
+use super::kind::OperationKind;
 
 /// What a [`RecordStore`](crate::RecordStore) can do; what it cannot is refused before anything is sent,
 /// or done in another way.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::operation::{Operation, OperationKind};
+use super::kind::OperationKind;
+use super::operation::Operation;
 use super::record::{Record, RecordId};
 use crate::engine::outcome::call_id;
 

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use super::capabilities::Capabilities;
+use super::kind::OperationKind;
 use super::load::{Done, Load};
-use super::operation::{Operation, OperationKind};
+use super::operation::Operation;
 use super::outcome::RecordOutcome;
 use super::record::{Record, RecordId};
 use crate::error::{Error, ErrorKind};

@@ -130,7 +130,7 @@ fn load<'a>(
         let mut resolved = operation.values.clone();
         if let Err(why) = resolve(resolved.as_map_mut().values_mut(), directory, slots) {
             for &place in &places {
-                slots.set((index, place), not_run(&why, place));
+                slots.set((index, place), not_run(&why, place).labelled(&operation.model));
             }
             return None;
         }
@@ -167,7 +167,7 @@ fn load<'a>(
                     true
                 }
                 Err(why) => {
-                    slots.set((index, place), not_run(&why, place));
+                    slots.set((index, place), not_run(&why, place).labelled(&operation.model));
                     false
                 }
             }

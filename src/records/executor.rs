@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::config::Config;
 use super::cut::{Group, widest};
-use super::isolate::{Brake, Manner};
-use super::operation::{Operation, OperationKind, OperationStatus, now};
+use super::kind::OperationStatus;
+use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
 use super::plan::{Cut, Plan, Prepared, plan, prepare};
-use super::problem::Problem;
 use super::record::RecordId;
 use super::report::{RecordEntry, RecordReport};
 use super::schedule::{Back, Schedule, Sizes, Span, limits};
 use super::seat::{Salvaged, Seats, Work};
-use super::size::{AutoSize, BatchSize};
+use super::size::BatchSize;
 use super::slots::Slots;
 use super::stats::RecordStats;
 use super::store::RecordStore;
@@ -58,20 +58,6 @@ pub struct Executor<'s, S: RecordStore> {
     pub(crate) config: Config,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Config {
-    pub(crate) strategy: Strategy,
-    pub(crate) batch_size: BatchSize,
-    pub(crate) max_concurrent: usize,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) token: CancelToken,
-    pub(crate) continue_on_error: bool,
-    pub(crate) rollback_on_error: bool,
-    pub(crate) max_failures: Option<usize>,
-    pub(crate) dry_run: bool,
-    pub(crate) retry: RetryPolicy,
-}
-
 /// What a run came to.
 struct Ran {
     outcomes: Vec<RecordOutcome>,
@@ -87,19 +73,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     /// An executor with the defaults.
     #[must_use]
     pub fn new(store: &'s S) -> Self {
-        let config = Config {
-            strategy: Strategy::default(),
-            batch_size: BatchSize::default(),
-            max_concurrent: 5,
-            timeout: None,
-            token: CancelToken::new(),
-            continue_on_error: true,
-            rollback_on_error: false,
-            max_failures: None,
-            dry_run: false,
-            retry: RetryPolicy::new(),
-        };
-        Self { store, config }
+        Self { store, config: Config::new() }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Config)) -> Self {
@@ -399,7 +373,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
                 |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
             config.max_concurrent.min(widest(&stages, size))
         };
-        let brake = Brake::new(config.max_failures_in_all());
+        let brake = config.brake();
         let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {
             store: self.store,
@@ -446,83 +420,6 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         teller.tell(completed, succeeded, true);
         let (outcomes, matched) = schedule.slots.finish(|_| RecordOutcome::NotRun(reason.copy()));
         (Ran { outcomes, matched, stats: schedule.stats, spans: schedule.spans }, started)
-    }
-}
-
-impl Config {
-    /// Everything that is wrong with the settings.
-    pub(crate) fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.max_concurrent == 0 {
-            problems.push(Problem::new("max_concurrent is 0: at least 1 worker is needed"));
-        }
-        if self.batch_size == BatchSize::Fixed(0) {
-            problems.push(Problem::new("batch_size is 0: a request has at least 1 record"));
-        }
-        if self.max_failures == Some(0) {
-            problems.push(Problem::new("max_failures is 0: nothing would be sent"));
-        }
-        problems
-    }
-
-    pub(crate) fn sizes(&self, limit: Option<usize>) -> Sizes {
-        match self.batch_size {
-            BatchSize::Fixed(size) => Sizes::Fixed(size),
-            BatchSize::Auto => Sizes::Auto(AutoSize::new(limit)),
-        }
-    }
-
-    fn back(&self, capabilities: &super::capabilities::Capabilities) -> Back {
-        match self.rollback_on_error {
-            false => Back::Stays,
-            true if capabilities.has_transactions() => Back::Transaction,
-            true => Back::Compensated,
-        }
-    }
-
-    fn max_failures_in_all(&self) -> Option<usize> {
-        if self.rollback_on_error || !self.continue_on_error { Some(1) } else { self.max_failures }
-    }
-
-    pub(crate) fn brake(&self) -> Brake {
-        Brake::new(self.max_failures_in_all())
-    }
-
-    pub(crate) fn manner(&self, capabilities: &super::capabilities::Capabilities) -> Manner {
-        let size = match self.batch_size {
-            BatchSize::Fixed(size) => size,
-            BatchSize::Auto => AutoSize::new(capabilities.record_limit()).size(),
-        };
-        Manner {
-            atomic: OperationKind::ALL.map(|kind| capabilities.is_atomic(kind)),
-            isolate: self.continue_on_error && !self.rollback_on_error,
-            optimistic: (self.strategy == Strategy::Optimistic).then_some(size),
-            remember: self.back(capabilities) == Back::Compensated && capabilities.has_reads(),
-        }
-    }
-
-    /// The engine's batch, with these settings.
-    pub(crate) fn batch<'env, C: crate::Connect, T>(
-        &self,
-        batch: BatchCall<'env, C, T>,
-    ) -> BatchCall<'env, C, T> {
-        let batch = batch.cancel_token(&self.token).retry(self.retry.clone());
-        match self.timeout {
-            Some(timeout) => batch.timeout(timeout),
-            None => batch,
-        }
-    }
-
-    /// Why a run ended before its time, where nobody was told.
-    pub(crate) fn stopped(&self) -> Option<Error> {
-        let (kind, message) = if self.token.is_cancelled() {
-            (ErrorKind::Cancelled, "cancelled before it was sent")
-        } else if self.timeout.is_some() {
-            (ErrorKind::Timeout, "the deadline passed before it was sent")
-        } else {
-            return None;
-        };
-        Some(Error::new(kind, message).with_delivery(Delivery::NotSent))
     }
 }
 

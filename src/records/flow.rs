@@ -8,11 +8,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::brake::Brake;
+use super::capabilities::Capabilities;
+use super::config::Config;
 use super::cut::Limits;
-use super::executor::{Config, Executor};
-use super::isolate::Brake;
+use super::executor::Executor;
+use super::kind::OperationKind;
 use super::load::{Done, Load, bytes_around, bytes_of};
-use super::operation::{Operation, OperationKind};
+use super::operation::Operation;
 use super::outcome::{RecordOutcome, SharedError};
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId, Reference};
@@ -223,7 +226,7 @@ impl<S: RecordStore> Executor<'_, S> {
     }
 }
 
-fn problems(flow: &Flow, config: &Config, capabilities: &super::capabilities::Capabilities) -> Vec<Problem> {
+fn problems(flow: &Flow, config: &Config, capabilities: &Capabilities) -> Vec<Problem> {
     let mut problems = config.problems();
     if flow.0.model.trim().is_empty() {
         problems.push(Problem::new("the model is missing").field("model"));
@@ -256,7 +259,7 @@ struct Pipe<'a, I> {
     flow: &'a Flow,
     records: I,
     sizes: Sizes,
-    capabilities: super::capabilities::Capabilities,
+    capabilities: Capabilities,
     text_ids: bool,
     around: usize,
     brake: &'a Brake,
@@ -418,6 +421,7 @@ where
                 RecordOutcome::NotRun(error.with_record_index(index))
             });
             let id = outcome.id().cloned().or_else(|| matched.remove(&at)).or(given);
+            let outcome = outcome.labelled(&self.flow.0.model);
             self.put(StreamedRecord { index, record, id, outcome });
         }
     }

@@ -3,57 +3,18 @@
 //! The rule of it all: a record is sent again only if it is known that it was not applied.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::brake::Brake;
 use super::chunk::{Answer, Applied, Chunk};
+use super::kind::OperationKind;
 use super::load::{Done, Gathered, Sample};
-use super::operation::OperationKind;
 use super::outcome::{RecordOutcome, SharedError};
 use super::record::RecordId;
 use super::size::is_too_large;
 use super::store::RecordStore;
 use crate::engine::connect::Worker;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-
-/// Ends a run from inside, on the first failure or on too many. Seen by all workers at once, so that
-/// what is at hand already is not sent either.
-#[derive(Debug)]
-pub(crate) struct Brake {
-    after: Option<usize>,
-    failures: AtomicUsize,
-    pulled: AtomicBool,
-}
-
-impl Brake {
-    pub(crate) fn new(after: Option<usize>) -> Self {
-        Self { after, failures: AtomicUsize::new(0), pulled: AtomicBool::new(false) }
-    }
-
-    fn count(&self, failures: usize) {
-        let failures = self.failures.fetch_add(failures, Ordering::AcqRel) + failures;
-        if self.after.is_some_and(|after| failures >= after) {
-            self.pull();
-        }
-    }
-
-    pub(crate) fn pull(&self) {
-        self.pulled.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_pulled(&self) -> bool {
-        self.pulled.load(Ordering::Acquire)
-    }
-
-    /// What a record that is not sent any more is told.
-    pub(crate) fn why(&self) -> Error {
-        let message = match self.after {
-            Some(1) | None => "not sent: another record failed, and the batch ends at the first failure",
-            Some(_) => "not sent: too many records failed",
-        };
-        Error::new(ErrorKind::Cancelled, message).with_delivery(Delivery::NotSent)
-    }
-}
 
 /// How a chunk is sent.
 #[derive(Debug, Clone, Copy)]

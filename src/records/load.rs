@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::chunk::Chunk;
-use super::operation::{Operation, OperationKind};
+use super::kind::OperationKind;
+use super::operation::Operation;
 use super::outcome::RecordOutcome;
 use super::record::{Record, RecordId};
 use crate::error::Error;

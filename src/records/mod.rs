@@ -2,14 +2,18 @@
 //!
 //! Runs on the engine, against a [`RecordStore`](store::RecordStore); knows no backend.
 
+mod brake;
 pub(crate) mod capabilities;
 pub(crate) mod chunk;
 mod compensate;
+mod config;
 mod cut;
 pub(crate) mod executor;
 pub(crate) mod export;
+pub(crate) mod failure;
 pub(crate) mod flow;
 mod isolate;
+pub(crate) mod kind;
 pub(crate) mod load;
 pub(crate) mod operation;
 pub(crate) mod outcome;

@@ -95,6 +95,20 @@ impl RecordOutcome {
         }
     }
 
+    /// With the model in its error, where the store did not say which record it was about.
+    pub(crate) fn labelled(self, model: &str) -> Self {
+        let label = |error: Error| match error.entity() {
+            Some(_) => error,
+            None => error.with_entity(model),
+        };
+        match self {
+            Self::Failed(error) => Self::Failed(label(error)),
+            Self::InDoubt(error) => Self::InDoubt(label(error)),
+            Self::NotRun(error) => Self::NotRun(label(error)),
+            other => other,
+        }
+    }
+
     /// What an error of a request makes of a record that was in it.
     pub(crate) fn of_error(error: Error) -> Self {
         if error.is_in_doubt() { Self::InDoubt(error) } else { Self::Failed(error) }

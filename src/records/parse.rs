@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::operation::{Operation, OperationKind, Part, from_millis};
+use super::kind::OperationKind;
+use super::operation::{Operation, Part, from_millis};
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId};
 use crate::error::Result;

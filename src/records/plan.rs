@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::capabilities::Capabilities;
 use super::cut::take;
+use super::kind::OperationKind;
 use super::load::{bytes_around, bytes_of};
-use super::operation::{Operation, OperationKind};
+use super::operation::Operation;
 use super::problem::{Problem, refuse};
 use super::record::{RecordId, Reference};
 use super::schedule::{Sizes, limits};

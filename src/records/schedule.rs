@@ -9,10 +9,10 @@ use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::Receiver;
 
+use super::brake::Brake;
 use super::capabilities::Capabilities;
 use super::compensate::{Undo, stays, undo, undone};
 use super::cut::{Group, Limits, Next};
-use super::isolate::Brake;
 use super::load::{Done, Load};
 use super::operation::{Operation, now};
 use super::outcome::{RecordOutcome, SharedError};
@@ -303,7 +303,8 @@ impl<'a> Schedule<'a> {
         }
         for (&place, outcome) in load.places.iter().zip(done.outcomes) {
             if let Some(outcome) = outcome {
-                self.slots.set((load.index, place), outcome);
+                let model = &self.operations[load.index].model;
+                self.slots.set((load.index, place), outcome.labelled(model));
             }
         }
     }

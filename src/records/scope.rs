@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::executor::Executor;
-use super::operation::{Operation, OperationKind};
+use super::kind::OperationKind;
+use super::operation::Operation;
 use super::outcome::RecordOutcome;
 use super::record::{RecordId, Reference};
 use super::report::RecordReport;

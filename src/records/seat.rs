@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::isolate::{Brake, Manner, Run};
+use super::brake::Brake;
+use super::isolate::{Manner, Run};
 use super::load::{Done, Load};
 use super::schedule::{Item, Step};
 use super::store::RecordStore;

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::operation::{Operation, OperationKind};
+use super::kind::OperationKind;
+use super::operation::Operation;
 use super::parse::WRONG;
 use super::problem::Problem;
 use super::record::RecordId;

@@ -2,7 +2,6 @@
 //!
 //! A backend takes part with a function that makes a [`Fixture`](suite::Fixture) - a store, rows that it
 //! takes and refuses, a way to look at what it holds - and a line of [`conformance!`].
-#![expect(clippy::needless_pass_by_value, clippy::type_complexity, reason = "each test owns its store")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[macro_use]

@@ -9,6 +9,9 @@ use batchcall::{
 };
 use serde_json::{Value, json};
 
+/// Asks or tells the backend something behind the store's back.
+pub(crate) type Look<S, R> = Box<dyn Fn(&S) -> R>;
+
 /// A backend and what the suite has to know of it. The model is empty, or has rows that the suite leaves
 /// alone.
 pub(crate) struct Fixture<S> {
@@ -27,11 +30,11 @@ pub(crate) struct Fixture<S> {
     /// The id of no row.
     pub(crate) missing: RecordId,
     /// All rows with their ids, in fields as they were given.
-    pub(crate) rows: Box<dyn Fn(&S) -> Vec<(RecordId, Record)>>,
+    pub(crate) rows: Look<S, Vec<(RecordId, Record)>>,
     /// Makes the next write be applied without an answer.
-    pub(crate) lose_answer: Option<Box<dyn Fn(&S)>>,
+    pub(crate) lose_answer: Option<Look<S, ()>>,
     /// The requests about records that arrived.
-    pub(crate) requests: Option<Box<dyn Fn(&S) -> usize>>,
+    pub(crate) requests: Option<Look<S, usize>>,
     /// What has to live as long as the store, such as a server.
     #[expect(dead_code, reason = "kept until the end")]
     pub(crate) keep: Box<dyn Any>,
@@ -64,7 +67,7 @@ macro_rules! conformance {
             $(
                 #[test]
                 fn $test() {
-                    $crate::suite::$test($make());
+                    $crate::suite::$test(&$make());
                 }
             )*
         }
@@ -109,7 +112,7 @@ fn adds_up(report: &RecordReport) {
     assert_eq!((report.outcomes().len(), report.totals().records), (records, records));
 }
 
-pub(crate) fn created_records_get_their_ids_in_the_order_of_the_input<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn created_records_get_their_ids_in_the_order_of_the_input<S: RecordStore>(fixture: &Fixture<S>) {
     let strategies = [
         Strategy::Chunked,
         Strategy::Parallel,
@@ -136,7 +139,7 @@ pub(crate) fn created_records_get_their_ids_in_the_order_of_the_input<S: RecordS
     }
 }
 
-pub(crate) fn an_update_writes_the_same_to_all_and_nothing_else<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn an_update_writes_the_same_to_all_and_nothing_else<S: RecordStore>(fixture: &Fixture<S>) {
     let ids = fixture.given(0..7);
     let (field, value, _) = fixture.change.clone();
     let update = Operation::update(&fixture.model, &ids[1..5], json!({field: value})).unwrap();
@@ -148,7 +151,7 @@ pub(crate) fn an_update_writes_the_same_to_all_and_nothing_else<S: RecordStore>(
     }
 }
 
-pub(crate) fn different_values_go_to_their_records<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn different_values_go_to_their_records<S: RecordStore>(fixture: &Fixture<S>) {
     let ids = fixture.given(0..6);
     let (field, one, two) = fixture.change.clone();
     let value = |at: usize| if at.is_multiple_of(2) { one.clone() } else { two.clone() };
@@ -163,7 +166,7 @@ pub(crate) fn different_values_go_to_their_records<S: RecordStore>(fixture: Fixt
     }
 }
 
-pub(crate) fn deleted_records_are_gone<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn deleted_records_are_gone<S: RecordStore>(fixture: &Fixture<S>) {
     let ids = fixture.given(0..6);
     let delete = Operation::delete(&fixture.model, &ids[..4]).unwrap();
     let report = Executor::new(&fixture.store).batch_size(3).execute([delete]).unwrap();
@@ -173,7 +176,7 @@ pub(crate) fn deleted_records_are_gone<S: RecordStore>(fixture: Fixture<S>) {
     }
 }
 
-pub(crate) fn an_upsert_makes_what_is_not_there_and_updates_the_rest<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn an_upsert_makes_what_is_not_there_and_updates_the_rest<S: RecordStore>(fixture: &Fixture<S>) {
     if !fixture.has(OperationKind::Upsert) {
         return;
     }
@@ -198,7 +201,7 @@ pub(crate) fn an_upsert_makes_what_is_not_there_and_updates_the_rest<S: RecordSt
     assert!(rows.iter().all(|row| fixture.count(row) == 1));
 }
 
-pub(crate) fn a_bad_record_does_not_take_its_neighbours_down<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_bad_record_does_not_take_its_neighbours_down<S: RecordStore>(fixture: &Fixture<S>) {
     let Some(bad) = fixture.bad else { return };
     let mut rows = fixture.goods(0..16);
     rows[11] = bad(11);
@@ -225,7 +228,7 @@ pub(crate) fn a_bad_record_does_not_take_its_neighbours_down<S: RecordStore>(fix
     }
 }
 
-pub(crate) fn a_missing_record_is_the_only_one_that_fails<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_missing_record_is_the_only_one_that_fails<S: RecordStore>(fixture: &Fixture<S>) {
     let mut ids = fixture.given(0..4);
     ids.insert(2, fixture.missing.clone());
     let (field, value, _) = fixture.change.clone();
@@ -240,7 +243,7 @@ pub(crate) fn a_missing_record_is_the_only_one_that_fails<S: RecordStore>(fixtur
     assert!(ids.iter().all(|id| fixture.row(id).is_none()));
 }
 
-pub(crate) fn a_child_gets_the_id_of_its_parent<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_child_gets_the_id_of_its_parent<S: RecordStore>(fixture: &Fixture<S>) {
     let Some(parent) = fixture.parent else { return };
     let mut new = Vec::new();
     let report = fixture
@@ -262,7 +265,7 @@ pub(crate) fn a_child_gets_the_id_of_its_parent<S: RecordStore>(fixture: Fixture
     }
 }
 
-pub(crate) fn a_child_of_a_parent_that_failed_is_not_run<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_child_of_a_parent_that_failed_is_not_run<S: RecordStore>(fixture: &Fixture<S>) {
     let (Some(parent), Some(bad)) = (fixture.parent, fixture.bad) else { return };
     let parents = Operation::create(&fixture.model, [bad(0), (fixture.good)(1)]).unwrap();
     let child = |n: usize| {
@@ -278,7 +281,7 @@ pub(crate) fn a_child_of_a_parent_that_failed_is_not_run<S: RecordStore>(fixture
     assert_eq!(fixture.count(&(fixture.good)(10)), 0);
 }
 
-pub(crate) fn a_lost_answer_never_makes_two_of_one<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_lost_answer_never_makes_two_of_one<S: RecordStore>(fixture: &Fixture<S>) {
     let Some(lose_answer) = &fixture.lose_answer else { return };
     lose_answer(&fixture.store);
     let report = Executor::new(&fixture.store)
@@ -299,7 +302,7 @@ pub(crate) fn a_lost_answer_never_makes_two_of_one<S: RecordStore>(fixture: Fixt
     }
 }
 
-pub(crate) fn a_failure_undoes_what_was_applied<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_failure_undoes_what_was_applied<S: RecordStore>(fixture: &Fixture<S>) {
     let Some(bad) = fixture.bad else { return };
     if !fixture.has(OperationKind::Delete) {
         return;
@@ -318,7 +321,7 @@ pub(crate) fn a_failure_undoes_what_was_applied<S: RecordStore>(fixture: Fixture
     assert!(rows.iter().all(|row| fixture.count(row) == 0));
 }
 
-pub(crate) fn an_update_that_is_undone_has_its_former_values<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn an_update_that_is_undone_has_its_former_values<S: RecordStore>(fixture: &Fixture<S>) {
     let capabilities = fixture.store.capabilities();
     let Some(bad) = fixture.bad else { return };
     if !capabilities.has_reads() && !capabilities.has_transactions() {
@@ -338,14 +341,14 @@ pub(crate) fn an_update_that_is_undone_has_its_former_values<S: RecordStore>(fix
     assert_eq!(ids.iter().map(|id| fixture.value(id)).collect::<Vec<_>>(), before);
 }
 
-pub(crate) fn a_dry_run_sends_nothing<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn a_dry_run_sends_nothing<S: RecordStore>(fixture: &Fixture<S>) {
     let before = (fixture.rows)(&fixture.store).len();
     let report = Executor::new(&fixture.store).dry_run(true).execute([fixture.create(0..5)]).unwrap();
     assert_eq!((report.totals().not_run, report.plan().unwrap().records()), (5, 5));
     assert_eq!((fixture.rows)(&fixture.store).len(), before);
 }
 
-pub(crate) fn an_iterator_is_stored_as_a_list_is<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn an_iterator_is_stored_as_a_list_is<S: RecordStore>(fixture: &Fixture<S>) {
     let mut next = 0;
     let stats = Executor::new(&fixture.store)
         .batch_size(4)
@@ -359,7 +362,7 @@ pub(crate) fn an_iterator_is_stored_as_a_list_is<S: RecordStore>(fixture: Fixtur
     assert!(fixture.goods(0..14).iter().all(|row| fixture.count(row) == 1));
 }
 
-pub(crate) fn failed_records_can_be_run_again<S: RecordStore>(fixture: Fixture<S>) {
+pub(crate) fn failed_records_can_be_run_again<S: RecordStore>(fixture: &Fixture<S>) {
     let Some(bad) = fixture.bad else { return };
     let rows = [(fixture.good)(0), bad(1), (fixture.good)(2)];
     let executor = Executor::new(&fixture.store);
