@@ -64,6 +64,8 @@ pub mod acumatica;
 pub mod odoo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod sql;
 
 #[cfg(feature = "acumatica")]
 pub use acumatica::Acumatica;

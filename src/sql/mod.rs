@@ -1,0 +1,15 @@
+//! Batches on PostgreSQL and SQLite.
+
+mod catalog;
+mod driver;
+mod failure;
+mod key;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod settings;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use driver::{Returning, RowStatus};
+pub use failure::DatabaseError;
+pub use key::Key;
