@@ -101,6 +101,8 @@ pub use records::stats::{RecordStats, Totals};
 pub use records::store::RecordStore;
 pub use records::strategy::Strategy;
 pub use secret::Secret;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::Database;
 
 /// The programs of the README compile and run.
 #[cfg(doctest)]

@@ -52,7 +52,7 @@ impl Config {
         if self.max_concurrent == 0 {
             problems.push(Problem::new("max_concurrent is 0: at least 1 worker is needed"));
         }
-        if self.batch_size == BatchSize::Fixed(0) {
+        if self.batch_size.fixed() == Some(0) {
             problems.push(Problem::new("batch_size is 0: a request has at least 1 record"));
         }
         if self.max_failures == Some(0) {
@@ -61,10 +61,15 @@ impl Config {
         problems
     }
 
+    /// The number of records in a request; `None` for [`BatchSize::Auto`].
+    fn batch_size(&self) -> Option<usize> {
+        if self.strategy == Strategy::OneByOne { Some(1) } else { self.batch_size.fixed() }
+    }
+
     pub(crate) fn sizes(&self, limit: Option<usize>) -> Sizes {
-        match self.batch_size {
-            BatchSize::Fixed(size) => Sizes::Fixed(size),
-            BatchSize::Auto => Sizes::Auto(AutoSize::new(limit)),
+        match self.batch_size() {
+            Some(size) => Sizes::Fixed(size),
+            None => Sizes::Auto(AutoSize::new(limit)),
         }
     }
 
@@ -85,10 +90,7 @@ impl Config {
     }
 
     pub(crate) fn manner(&self, capabilities: &Capabilities) -> Manner {
-        let size = match self.batch_size {
-            BatchSize::Fixed(size) => size,
-            BatchSize::Auto => AutoSize::new(capabilities.record_limit()).size(),
-        };
+        let size = self.batch_size().unwrap_or_else(|| AutoSize::new(capabilities.record_limit()).size());
         Manner {
             atomic: OperationKind::ALL.map(|kind| capabilities.is_atomic(kind)),
             isolate: self.continue_on_error && !self.rollback_on_error,

@@ -16,11 +16,41 @@ use crate::error::{Error, ErrorKind};
 pub enum BatchSize {
     /// This many, and fewer where the store takes fewer; 0 is refused.
     Fixed(usize),
+    /// 100: complex records.
+    Small,
+    /// 500: most records.
+    Medium,
+    /// 1,000: simple records.
+    Large,
+    /// 5,000: very simple records.
+    XLarge,
     /// As many as the server answers within a second: begins with 100, doubles while requests are fast,
     /// and halves when one times out, is too large for the server (HTTP 413, 504) or takes more than ten
     /// seconds; from then on it grows by a quarter. Never more than the store takes, in records and in
     /// bytes.
     Auto,
+}
+
+impl BatchSize {
+    /// The number; `None` for [`BatchSize::Auto`].
+    ///
+    /// ```
+    /// use batchcall::BatchSize;
+    ///
+    /// assert_eq!(BatchSize::Large.fixed(), Some(1000));
+    /// assert_eq!(BatchSize::Auto.fixed(), None);
+    /// ```
+    #[must_use]
+    pub fn fixed(self) -> Option<usize> {
+        match self {
+            Self::Fixed(records) => Some(records),
+            Self::Small => Some(100),
+            Self::Medium => Some(500),
+            Self::Large => Some(1000),
+            Self::XLarge => Some(5000),
+            Self::Auto => None,
+        }
+    }
 }
 
 impl Default for BatchSize {

@@ -12,6 +12,7 @@
 /// | `Parallel` | `ceil(n / size)` | [`max_concurrent`](crate::Executor::max_concurrent) |
 /// | `Pipelined` | `ceil(n / size)` | `max_concurrent` |
 /// | `Optimistic` | 1; after a refusal `1 + ceil(n / size)` | `max_concurrent` operations |
+/// | `OneByOne` | `n`, in order | 1 |
 ///
 /// A chunk that is refused is halved until its bad records are found: at most `2 * ceil(log2(size))` more
 /// requests for each. References make more requests: an operation whose records refer to each other goes out
@@ -49,11 +50,13 @@ pub enum Strategy {
     /// The whole operation in one request first; if that is refused, in chunks. After a lost answer nothing
     /// is sent again. Larger than the store takes: chunks at once.
     Optimistic,
+    /// One request for each record, one after the other: for stores or tables where batches cannot go.
+    OneByOne,
 }
 
 impl Strategy {
     /// Whether everything goes on one session.
     pub(crate) fn is_sequential(self) -> bool {
-        matches!(self, Self::SingleQuery | Self::Chunked)
+        matches!(self, Self::SingleQuery | Self::Chunked | Self::OneByOne)
     }
 }

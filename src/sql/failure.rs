@@ -3,6 +3,16 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::records::outcome::SharedError;
+
+/// A copy of an error, for another row that went down with it.
+pub(crate) fn copy(error: &Error) -> Error {
+    let copy = SharedError::copy_of(error);
+    match DatabaseError::of(error) {
+        Some(source) => copy.with_source(source.clone()),
+        None => copy,
+    }
+}
 
 /// What the database itself said: the source of an [`Error`] from PostgreSQL or SQLite.
 ///
