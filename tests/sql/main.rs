@@ -8,5 +8,9 @@
 #[macro_use]
 mod place;
 
+mod bad_input;
+#[cfg(feature = "postgres")]
+mod faults;
 mod strategies;
+mod uno;
 mod verbs;

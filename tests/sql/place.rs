@@ -43,6 +43,33 @@ impl Place {
         Some(Self { db, server: Some((url, schema)) })
     }
 
+    /// A URL to the same schema, with more parameters and options.
+    pub(crate) fn url(&self, parameters: &str, options: &str) -> String {
+        let (url, schema) = self.server.as_ref().unwrap();
+        let gap = if url.contains('?') { '&' } else { '?' };
+        let options = options.replace(' ', "%20").replace('=', "%3D");
+        format!("{url}{gap}options=-csearch_path%3D{schema}{options}&{parameters}")
+            .trim_end_matches('&')
+            .to_owned()
+    }
+
+    /// A name that no other test has.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}_{name}", self.server.as_ref().unwrap().1)
+    }
+
+    /// Host and port of the server.
+    pub(crate) fn server_address(&self) -> String {
+        let url = &self.server.as_ref().unwrap().0;
+        let rest = &url[url.find('@').unwrap() + 1..];
+        rest[..rest.find('/').unwrap()].to_owned()
+    }
+
+    /// [`Place::url`] by way of another port of this machine.
+    pub(crate) fn url_on_port(&self, port: u16) -> String {
+        self.url("", "").replacen(&self.server_address(), &format!("127.0.0.1:{port}"), 1)
+    }
+
     pub(crate) fn is_postgres(&self) -> bool {
         self.server.is_some()
     }
