@@ -1,5 +1,7 @@
 //! Batches on PostgreSQL and SQLite.
 
+#![allow(dead_code, unused_imports, reason = "the drivers are there before the tables that call them")]
+
 mod catalog;
 mod driver;
 mod failure;
