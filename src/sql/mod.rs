@@ -4,6 +4,8 @@
 //! [`BatchConfig`] says. The flow: rows -> looked at, grouped by columns, cut -> connections of the pool, one a
 //! worker -> [`Written`], what became of every row.
 
+#![allow(dead_code, unused_imports, reason = "the drivers are there before the tables that call them")]
+
 mod catalog;
 mod config;
 mod connection;
