@@ -70,36 +70,28 @@ impl Connection {
         if chunk.columns.is_empty() {
             return Err(no_columns(chunk.table));
         }
-        let known = self.keys_are_known(chunk);
-        let result = if chunk.bulk && chunk.table.copies && known {
-            self.within(chunk.isolate, |connection| connection.copy_rows(chunk))
-        } else {
-            self.within(chunk.isolate, |connection| connection.insert_singly(chunk))
-        };
+        let result = self.within(chunk.isolate, |connection| connection.insert_within(chunk));
         result.map(|mut done| {
             done.cost = self.cost;
             done
         })
     }
 
-    /// Whether the key of each row can be told without asking the database for it afterwards.
-    fn keys_are_known<R>(&self, chunk: &Chunk<'_, R>) -> bool {
-        let table = chunk.table;
-        match chunk.returning {
-            Returning::Nothing => true,
-            Returning::Keys if table.key.is_empty() => true,
-            Returning::Rows if table.key.is_empty() => false,
-            _ => table.key.iter().all(|column| {
-                let info = &table.columns[*column];
-                chunk.columns.contains(column) || (info.has_default && !info.generated)
-            }),
+    /// Inserts inside the transaction that is open.
+    pub(super) fn insert_within<R: Serialize, T: DeserializeOwned>(
+        &mut self,
+        chunk: &Chunk<'_, R>,
+    ) -> Result<Done<T>> {
+        if chunk.bulk && keys_are_known(chunk) {
+            self.insert_in_bulk(chunk)
+        } else {
+            self.insert_singly(chunk, false)
         }
     }
 
-    fn copy_rows<R: Serialize, T: DeserializeOwned>(&mut self, chunk: &Chunk<'_, R>) -> Result<Done<T>> {
+    fn insert_in_bulk<R: Serialize, T: DeserializeOwned>(&mut self, chunk: &Chunk<'_, R>) -> Result<Done<T>> {
         let table = chunk.table;
         let layout = layout(self, chunk)?;
-        let mut columns: Vec<String> = layout.fields.iter().map(|field| field.name.clone()).collect();
         let wants_keys = chunk.returning != Returning::Nothing && !table.key.is_empty();
         let absent: Vec<usize> = if wants_keys {
             table.key.iter().copied().filter(|column| !chunk.columns.contains(column)).collect()
@@ -110,16 +102,25 @@ impl Connection {
             (None, Vec::new())
         } else {
             let (extra, taken) = self.take_defaults(table, &absent, chunk.rows.len(), layout.format)?;
-            columns.extend(absent.iter().map(|column| table.columns[*column].name.clone()));
             (Some(extra), taken)
         };
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let target = table.name.quoted();
-        let mut step = Copy::new(table, (&target, &table.name.name), &columns, layout, chunk.rows, chunk.isolate)
-            .with_extra(extra.as_ref());
         let mut marks = Marks::new(chunk.rows.len());
-        let rows = 0..chunk.rows.len();
-        each(self, rows, chunk.isolate, refers_to_itself(table), &mut marks, &mut step)?;
+        if table.copies {
+            let columns: Vec<String> = layout
+                .fields
+                .iter()
+                .map(|field| field.name.clone())
+                .chain(absent.iter().map(|column| table.columns[*column].name.clone()))
+                .collect();
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            let target = (&*table.name.quoted(), &*table.name.name);
+            let mut copy = Copy::new(table, target, &columns, layout, chunk.rows, chunk.isolate)
+                .with_extra(extra.as_ref());
+            let rows = 0..chunk.rows.len();
+            each(self, rows, chunk.isolate, refers_to_itself(table), &mut marks, &mut copy)?;
+        } else {
+            self.insert_staged(chunk, &absent, extra.as_ref(), &mut marks)?;
+        }
         let keys = if wants_keys { known_keys(chunk, &absent, &taken, &marks) } else { Vec::new() };
         let mut done = done(vec![RowStatus::Inserted; chunk.rows.len()], marks);
         match chunk.returning {
@@ -214,6 +215,20 @@ impl Connection {
                 .with_entity(table.name.to_string())
                 .with_delivery(Delivery::Answered)),
         }
+    }
+}
+
+/// Whether the key of each row can be told without asking the database for it afterwards.
+fn keys_are_known<R>(chunk: &Chunk<'_, R>) -> bool {
+    let table = chunk.table;
+    match chunk.returning {
+        Returning::Nothing => true,
+        Returning::Keys if table.key.is_empty() => true,
+        Returning::Rows if table.key.is_empty() => false,
+        _ => table.key.iter().all(|column| {
+            let info = &table.columns[*column];
+            chunk.columns.contains(column) || (info.has_default && !info.generated)
+        }),
     }
 }
 

@@ -21,7 +21,10 @@ mod row;
 mod scan;
 mod session;
 mod single;
+mod stage;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod text;
 mod walk;
 mod wire;
@@ -71,8 +74,7 @@ impl Driver for Connection {
         chunk: &Chunk<'_, R>,
         conflict: &OnConflict<'_>,
     ) -> Result<Done<T>> {
-        let _ = (chunk, conflict);
-        Err(crate::error::Error::new(crate::error::ErrorKind::Other, "not there yet"))
+        self.upsert_rows(chunk, conflict)
     }
 
     fn update<R: Serialize, T: DeserializeOwned>(
@@ -80,8 +82,7 @@ impl Driver for Connection {
         chunk: &Chunk<'_, R>,
         key: &[usize],
     ) -> Result<Done<T>> {
-        let _ = (chunk, key);
-        Err(crate::error::Error::new(crate::error::ErrorKind::Other, "not there yet"))
+        self.update_rows(chunk, key)
     }
 
     fn update_all<V: Serialize>(

@@ -22,6 +22,7 @@ impl Connection {
     pub(super) fn insert_singly<R: Serialize, T: DeserializeOwned>(
         &mut self,
         chunk: &Chunk<'_, R>,
+        skip_conflicts: bool,
     ) -> Result<Done<T>> {
         let table = chunk.table;
         let mut layout = layout(self, chunk)?;
@@ -29,9 +30,11 @@ impl Connection {
         layout.format = Format::Binary;
         let values: Vec<String> = (1..=layout.fields.len()).map(|number| format!("${number}")).collect();
         let list = returned(table, chunk.returning);
-        let returning = list.strip_prefix(", ").map(|list| format!(" RETURNING {list}")).unwrap_or_default();
+        // Without a list there is still a row back for each that was inserted.
+        let list = list.strip_prefix(", ").unwrap_or("1");
+        let conflict = if skip_conflicts { " ON CONFLICT DO NOTHING" } else { "" };
         let sql = format!(
-            "INSERT INTO {} AS batchcall_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}){returning}",
+            "INSERT INTO {} AS batchcall_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}){conflict} RETURNING {list}",
             table.name.quoted(),
             quote_all(layout.fields.iter().map(|field| field.name.as_str())),
             values.join(", "),
@@ -45,6 +48,7 @@ impl Connection {
             rows: chunk.rows,
             isolate: chunk.isolate,
             returning: chunk.returning,
+            statuses: vec![RowStatus::Inserted; chunk.rows.len()],
             keys: Vec::new(),
             found: Vec::new(),
         };
@@ -56,7 +60,7 @@ impl Connection {
         }
         let rows = 0..chunk.rows.len();
         each(self, rows, chunk.isolate, refers_to_itself(table), &mut marks, &mut step)?;
-        let mut done = done(vec![RowStatus::Inserted; chunk.rows.len()], marks);
+        let mut done = done(step.statuses, marks);
         (done.keys, done.rows) = (step.keys, step.found);
         for (row, _) in &done.errors {
             if let Some(key) = done.keys.get_mut(*row) {
@@ -77,6 +81,7 @@ struct Single<'a, R, T> {
     rows: &'a [R],
     isolate: bool,
     returning: Returning,
+    statuses: Vec<RowStatus>,
     keys: Vec<Option<Key>>,
     found: Vec<Option<T>>,
 }
@@ -113,9 +118,13 @@ impl<R: Serialize, T: DeserializeOwned> Step for Single<'_, R, T> {
                 Trouble::Data { error, .. } => Trouble::Data { error, row: Some(row) },
                 other => other,
             })?;
-            let Some(answer) = rows.first() else { continue };
+            let Some(answer) = rows.first() else {
+                self.statuses[row] = RowStatus::Unchanged;
+                continue;
+            };
             match self.returning {
                 Returning::Nothing => {}
+                Returning::Keys if self.table.key.is_empty() => {}
                 Returning::Keys => self.keys[row] = read_key(&reader, answer, 0, self.table.key.len())?,
                 Returning::Rows => self.found[row] = Some(reader.read(answer, 0)?),
             }

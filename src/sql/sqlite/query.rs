@@ -48,7 +48,11 @@ impl Connection {
         let failed = |failed| self.failed(failed, None);
         let mut stmt = match self.db.prepare_cached(sql) {
             Ok(stmt) => stmt,
+            // A later statement may need what an earlier one makes, and cannot be prepared yet.
             Err(rusqlite::Error::MultipleStatement) => return self.execute_script(sql, set),
+            Err(_) if sql.trim_end().trim_end_matches(';').contains(';') => {
+                return self.execute_script(sql, set);
+            }
             Err(error) => return Err(failed(error)),
         };
         bind(&mut stmt, set)?;
