@@ -94,8 +94,7 @@ impl Connection {
     fn catalogue<T: serde::de::DeserializeOwned>(&mut self, sql: &str, param: &[u8]) -> Result<Vec<T>> {
         let params = if sql.contains("$1") { &[Param(Some(param))][..] } else { &[] };
         let statement = self.prepared(sql, None).map_err(Trouble::into_error)?;
-        let rows =
-            self.rows(&statement, params, None, Delivery::NotSent).map_err(Trouble::into_error)?;
+        let rows = self.rows(&statement, params, None, Delivery::NotSent).map_err(Trouble::into_error)?;
         let reader = Reader::new(statement.columns());
         rows.iter().map(|row| reader.read(row, 0)).collect()
     }
@@ -111,6 +110,9 @@ impl Connection {
     }
 }
 
-fn read_column((name, type_name, nullable, has_default, generated, sequence, _): ColumnRow, ty: &Type) -> Column {
+fn read_column(
+    (name, type_name, nullable, has_default, generated, sequence, _): ColumnRow,
+    ty: &Type,
+) -> Column {
     Column { name, ty: column_type(ty), type_name, nullable, has_default, generated, sequence }
 }

@@ -173,7 +173,6 @@ impl Cell<'_> {
             _ => return None,
         })
     }
-
 }
 
 impl<'a> Cell<'a> {
@@ -298,7 +297,8 @@ impl<'a> Serializer for Cell<'a> {
                 self.fixed(short.to_be_bytes())
             }
             Wire::Numeric | Wire::Text => self.short_text(&value),
-            Wire::Int2 | Wire::Int4 | Wire::Int8 if value.fract() == 0.0 && value.abs() < 9e15 => {
+            Wire::Int2 | Wire::Int4 | Wire::Int8 if value.fract() == 0.0 && value.abs() < 9e15 =>
+            {
                 #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
                 self.serialize_i64(value as i64)
             }

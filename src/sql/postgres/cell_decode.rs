@@ -78,9 +78,8 @@ impl<'a> Cell<'a> {
     fn array<V: Visitor<'a>>(self, element: &'a Wire, visitor: V) -> Result<V::Value> {
         let raw = self.there()?;
         let short = || Unreadable::custom("is no array");
-        let int = |at: usize| -> Option<i32> {
-            Some(i32::from_be_bytes(raw.get(at..at + 4)?.try_into().ok()?))
-        };
+        let int =
+            |at: usize| -> Option<i32> { Some(i32::from_be_bytes(raw.get(at..at + 4)?.try_into().ok()?)) };
         let count = match int(0).ok_or_else(short)? {
             0 => 0,
             1 => int(12).ok_or_else(short)?,

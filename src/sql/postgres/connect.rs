@@ -34,7 +34,8 @@ pub(super) fn open(settings: &Settings, deadline: Deadline) -> Result<(Client, M
     };
     let mut config = parse(address.expose())?;
     let tls = tls(&config, settings)?;
-    let limit = deadline.remaining().map_or(settings.connect_timeout, |left| left.min(settings.connect_timeout));
+    let limit =
+        deadline.remaining().map_or(settings.connect_timeout, |left| left.min(settings.connect_timeout));
     if limit.is_zero() {
         return Err(Error::new(ErrorKind::Timeout, "the deadline passed before the connection was opened")
             .with_delivery(Delivery::NotSent));
@@ -76,7 +77,9 @@ fn parse(address: &str) -> Result<Config> {
         address = address.replace(strict, "sslmode=require");
     }
     address.parse().map_err(|_| {
-        invalid("the address of the database cannot be read: give postgres://user:password@host:port/database")
+        invalid(
+            "the address of the database cannot be read: give postgres://user:password@host:port/database",
+        )
     })
 }
 

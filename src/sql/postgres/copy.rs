@@ -65,7 +65,8 @@ impl<'a, R: Serialize> Copy<'a, R> {
         isolate: bool,
     ) -> Self {
         let format = if layout.format == Format::Binary { "binary" } else { "text" };
-        let sql = format!("COPY {target} ({}) FROM STDIN (FORMAT {format})", quote_all(columns.iter().copied()));
+        let sql =
+            format!("COPY {target} ({}) FROM STDIN (FORMAT {format})", quote_all(columns.iter().copied()));
         Self {
             table,
             relation: relation.to_owned(),

@@ -6,7 +6,9 @@ use std::fmt;
 use postgres::types::{FromSql, Type};
 use postgres::{Column, Row};
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use super::cell_decode::Cell;
@@ -70,8 +72,11 @@ impl Reader {
     /// Reads the columns of a row from `from` on.
     pub(super) fn read<T: DeserializeOwned>(&self, row: &Row, from: usize) -> Result<T> {
         T::deserialize(Cells { columns: &self.columns[from..], row, at: from }).map_err(|unreadable| {
-            Error::new(ErrorKind::Protocol, format!("a row does not fit the type it is read as: {unreadable}"))
-                .with_delivery(Delivery::Answered)
+            Error::new(
+                ErrorKind::Protocol,
+                format!("a row does not fit the type it is read as: {unreadable}"),
+            )
+            .with_delivery(Delivery::Answered)
         })
     }
 
@@ -211,7 +216,10 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 impl<'de> SeqAccess<'de> for Fields<'de> {
     type Error = Unreadable;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Unreadable> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Unreadable> {
         if self.next == self.cells.columns.len() {
             return Ok(None);
         }

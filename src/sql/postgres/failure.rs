@@ -80,10 +80,8 @@ fn said_error(said: &DbError, lost: Delivery) -> Error {
         Delivery::Answered
     };
     let text = |text: Option<&str>| text.map(str::to_owned);
-    Error::new(kind, said.message())
-        .with_remote_name(code)
-        .with_delivery(delivery)
-        .with_source(DatabaseError {
+    Error::new(kind, said.message()).with_remote_name(code).with_delivery(delivery).with_source(
+        DatabaseError {
             message: said.message().to_owned(),
             sqlstate: Some(code.to_owned()),
             constraint: text(said.constraint()),
@@ -91,7 +89,8 @@ fn said_error(said: &DbError, lost: Delivery) -> Error {
             column: text(said.column()),
             detail: text(said.detail()),
             hint: text(said.hint()),
-        })
+        },
+    )
 }
 
 fn unsaid_error(cause: &postgres::Error, lost: Delivery) -> Error {

@@ -10,9 +10,9 @@ use super::isolate::{Marks, each};
 use super::keys::{Part, read_key};
 use super::row::{Field, Format, Layout};
 use super::session::{Connection, Param};
+use super::text;
 use super::walk::{Shape, key_of, shape};
 use super::wire::Wire;
-use super::text;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::record::RecordId;
 use crate::sql::catalog::TableInfo;
@@ -179,7 +179,9 @@ impl Connection {
                     Format::Binary => {
                         let raw: Raw<'_> = row.get(at);
                         let raw = raw.0.unwrap_or_default();
-                        extra.cells.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_be_bytes());
+                        extra
+                            .cells
+                            .extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_be_bytes());
                         extra.cells.extend_from_slice(raw);
                     }
                     Format::Text => {
@@ -205,9 +207,8 @@ impl Connection {
         let statement = self.prepared(sql, Some(table)).map_err(Trouble::into_error)?;
         let quoted = table.name.quoted();
         let params = [Param(Some(quoted.as_bytes())), Param(Some(column.as_bytes()))];
-        let rows = self
-            .rows(&statement, &params, Some(table), Delivery::NotSent)
-            .map_err(Trouble::into_error)?;
+        let rows =
+            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
         let reader = Reader::new(statement.columns());
         match rows.first() {
             Some(row) => reader.value(row, 0),

@@ -129,6 +129,8 @@ pub(super) fn each(
                 }
             }
         }
+        // Chains are resolved from their end, which may be either.
+        still.reverse();
         referring = still;
     }
     connection.simple("RELEASE SAVEPOINT batchcall_row", Delivery::NotSent)

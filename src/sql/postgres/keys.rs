@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
+use super::cell;
 use super::decode::Reader;
 use super::failure::Trouble;
 use super::isolate::{Marks, Step, each};
@@ -17,7 +18,6 @@ use super::row::{Field, Format, Layout};
 use super::session::{Connection, Param};
 use super::walk::{Shape, shape};
 use super::wire::Wire;
-use super::cell;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::record::RecordId;
 use crate::sql::catalog::{ColumnType, TableInfo, quote};
@@ -69,7 +69,9 @@ fn matches(table: &TableInfo, key: &[usize]) -> String {
     let equal: Vec<String> = key
         .iter()
         .enumerate()
-        .map(|(index, column)| format!("batchcall_t.{} = batchcall_k.k{index}", quote(&table.columns[*column].name)))
+        .map(|(index, column)| {
+            format!("batchcall_t.{} = batchcall_k.k{index}", quote(&table.columns[*column].name))
+        })
         .collect();
     equal.join(" AND ")
 }
@@ -105,7 +107,12 @@ pub(super) fn returned(table: &TableInfo, returning: Returning) -> String {
 }
 
 /// The key in columns `from..` of a row.
-pub(super) fn read_key(reader: &Reader, row: &postgres::Row, from: usize, parts: usize) -> Result<Option<Key>> {
+pub(super) fn read_key(
+    reader: &Reader,
+    row: &postgres::Row,
+    from: usize,
+    parts: usize,
+) -> Result<Option<Key>> {
     let mut ids = Vec::with_capacity(parts);
     for at in from..from + parts {
         match reader.value::<serde_json::Value>(row, at)? {
@@ -131,7 +138,11 @@ fn arrays(
     let entity = table.name.to_string();
     for (index, each) in keys.iter().enumerate() {
         if each.parts().len() != key.len() {
-            let refusal = Refusal::new(format!("a key of {entity} has {} parts, not {}", key.len(), each.parts().len()));
+            let refusal = Refusal::new(format!(
+                "a key of {entity} has {} parts, not {}",
+                key.len(),
+                each.parts().len()
+            ));
             return Err((index, refusal.into_error(&entity, index)));
         }
     }
@@ -146,9 +157,9 @@ fn arrays(
                 Wire::Array(element, _) => element,
                 other => other,
             };
-            let bad = keys.iter().position(|key| {
-                cell::write(&mut Vec::new(), element, &Part(&key.parts()[part])).is_err()
-            });
+            let bad = keys
+                .iter()
+                .position(|key| cell::write(&mut Vec::new(), element, &Part(&key.parts()[part])).is_err());
             let bad = bad.unwrap_or_default();
             return Err((bad, refusal.at(column).into_error(&entity, bad)));
         }
@@ -181,7 +192,8 @@ impl Connection {
         let keys: Vec<&Key> = keys.iter().collect();
         let arrays = arrays(&statement, table, 0, key, &keys).map_err(|(_, error)| error)?;
         let params: Vec<Param<'_>> = arrays.iter().map(|array| Param::of(array)).collect();
-        let rows = self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
+        let rows =
+            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
         let reader = Reader::new(statement.columns());
         for row in &rows {
             let place: usize = reader.value(row, 0)?;
@@ -212,7 +224,8 @@ impl Connection {
         let values: Vec<&Key> = values.iter().collect();
         let arrays = arrays(&statement, table, 0, &[column], &values).map_err(|(_, error)| error)?;
         let params: Vec<Param<'_>> = arrays.iter().map(|array| Param::of(array)).collect();
-        let rows = self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
+        let rows =
+            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
         let reader = Reader::new(statement.columns());
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {

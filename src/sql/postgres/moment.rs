@@ -8,7 +8,7 @@ const DAY: i64 = 86_400_000_000;
 const EPOCH: i64 = 10_957;
 /// The first and the last day that PostgreSQL's timestamps know, counted from 2000.
 const FIRST: i64 = -2_451_545;
-const LAST_STAMP: i64 = 107_371_984;
+const LAST_STAMP: i64 = 106_751_991;
 const LAST_DATE: i64 = 2_145_031_948;
 
 /// Days from 2000-01-01 of a date.
@@ -23,8 +23,13 @@ pub(super) fn parse_date(text: &str) -> Option<i32> {
         Some((days, [])) => days,
         _ if before_christ => return None,
         _ => {
-            let date: jiff::civil::Date = text.parse().ok()?;
-            days_from_civil(date.year().into(), date.month().unsigned_abs().into(), date.day().unsigned_abs().into())
+            let date: jiff::civil::Date =
+                text.parse().ok().filter(|date: &jiff::civil::Date| date.year() > 0)?;
+            days_from_civil(
+                date.year().into(),
+                date.month().unsigned_abs().into(),
+                date.day().unsigned_abs().into(),
+            )
         }
     };
     (FIRST..=LAST_DATE).contains(&days).then(|| i32::try_from(days).ok())?
@@ -58,6 +63,9 @@ pub(super) fn parse_stamp(text: &str, zoned: bool) -> Option<i64> {
             Ok(stamp) if zoned => stamp.as_microsecond() - EPOCH * DAY,
             _ => {
                 let stamp: jiff::civil::DateTime = text.parse().ok()?;
+                if stamp.year() < 1 {
+                    return None;
+                }
                 let utc = stamp.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
                 utc.timestamp().as_microsecond() - EPOCH * DAY
             }
@@ -259,16 +267,24 @@ mod tests {
     fn stamps_are_read_in_all_their_forms() {
         let base = parse_stamp("2024-05-01T10:00:00Z", true).unwrap();
         for text in [
-            "2024-05-01 10:00:00", "2024-05-01T10:00", "2024-05-01t10:00:00.000z", "2024-05-01T12:00:00+02:00",
-            "2024-05-01 12:00:00+02", "2024-05-01T04:30:00-0530", "2024-05-01T10:00:00,0000",
-            "20240501T100000Z", "2024-05-01T10:00:00Z[UTC]",
+            "2024-05-01 10:00:00",
+            "2024-05-01T10:00",
+            "2024-05-01t10:00:00.000z",
+            "2024-05-01T12:00:00+02:00",
+            "2024-05-01 12:00:00+02",
+            "2024-05-01T04:30:00-0530",
+            "2024-05-01T10:00:00,0000",
+            "20240501T100000Z",
+            "2024-05-01T10:00:00Z[UTC]",
         ] {
             assert_eq!(parse_stamp(text, true), Some(base), "{text}");
         }
         assert_eq!(stamp_text(base, true), "2024-05-01T10:00:00Z");
         assert_eq!(stamp_text(base + 1, false), "2024-05-01T10:00:00.000001");
         assert_eq!(parse_stamp("2024-05-01T10:00:00.0000005Z", true), Some(base + 1));
-        for text in ["", "2024-02-30T00:00:00", "2024-5-1", "2024-05-01T25:00:00", "2024-05-01T10:00:00+2", "x"] {
+        for text in
+            ["", "2024-02-30T00:00:00", "2024-5-1", "2024-05-01T25:00:00", "2024-05-01T10:00:00+2", "x"]
+        {
             assert_eq!(parse_stamp(text, true), None, "{text}");
         }
         assert_eq!(parse_stamp("2024-05-01T10:00:00Z", false), Some(base));
@@ -281,7 +297,8 @@ mod tests {
             let text = date_text(days);
             assert_eq!(parse_date(&text), Some(days), "{text}");
         }
-        for text in ["infinity", "-infinity", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC"] {
+        for text in ["infinity", "-infinity", "4714-11-24 BC", "5874897-12-31", "0001-01-01", "0001-12-31 BC"]
+        {
             assert_eq!(date_text(parse_date(text).unwrap()), text);
         }
         for text in ["4714-11-23 BC", "5874898-01-01", "0000-01-01", "2023-02-29"] {

@@ -85,9 +85,8 @@ fn passed_over(sql: &str, at: usize) -> Option<usize> {
     match rest {
         [b'\'', ..] => {
             // `E'..'` knows backslashes, if the E is not the end of a word.
-            let escapes = at > 0
-                && matches!(bytes[at - 1], b'e' | b'E')
-                && (at < 2 || !is_word(bytes[at - 2]));
+            let escapes =
+                at > 0 && matches!(bytes[at - 1], b'e' | b'E') && (at < 2 || !is_word(bytes[at - 2]));
             Some(at + quoted(rest, b'\'', escapes))
         }
         [b'"', ..] => Some(at + quoted(rest, b'"', false)),
@@ -157,22 +156,34 @@ mod tests {
             ("SELECT :a, :b, :a", "SELECT $1, $2, $1", &["a", "b"][..]),
             ("SELECT ':a', \":b\", :c::text", "SELECT ':a', \":b\", $1::text", &["c"]),
             ("SELECT $$ :a $$, $x$ :b $$ $x$, :c", "SELECT $$ :a $$, $x$ :b $$ $x$, $1", &["c"]),
-            ("SELECT 1 -- :a\n, /* :b /* :c */ :d */ :e", "SELECT 1 -- :a\n, /* :b /* :c */ :d */ $1", &["e"]),
+            (
+                "SELECT 1 -- :a\n, /* :b /* :c */ :d */ :e",
+                "SELECT 1 -- :a\n, /* :b /* :c */ :d */ $1",
+                &["e"],
+            ),
             ("SELECT E'\\':a', 'it''s :b', :c", "SELECT E'\\':a', 'it''s :b', $1", &["c"]),
             ("SELECT x[1:n], '10:30'::time, a := :b", "SELECT x[1:n], '10:30'::time, a := $1", &["b"]),
             ("SELECT a$b$ :c", "SELECT a$b$ $1", &["c"]),
             ("SELECT (:größe)", "SELECT ($1)", &["größe"]),
         ] {
             let named = number(sql);
-            assert_eq!((named.sql.as_str(), named.names), (expected, names.iter().map(|n| (*n).to_owned()).collect()));
+            assert_eq!(
+                (named.sql.as_str(), named.names),
+                (expected, names.iter().map(|n| (*n).to_owned()).collect())
+            );
         }
     }
 
     #[test]
     fn statements_are_counted() {
         for (sql, count) in [
-            ("", 0), (" ; ;", 0), ("SELECT 1", 1), ("SELECT 1;", 1), ("SELECT 1; -- done", 1),
-            ("SELECT ';'; SELECT $$;$$", 2), ("DO $$ BEGIN; END $$", 1),
+            ("", 0),
+            (" ; ;", 0),
+            ("SELECT 1", 1),
+            ("SELECT 1;", 1),
+            ("SELECT 1; -- done", 1),
+            ("SELECT ';'; SELECT $$;$$", 2),
+            ("DO $$ BEGIN; END $$", 1),
         ] {
             assert_eq!(statements(sql), count, "{sql}");
         }

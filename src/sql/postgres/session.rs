@@ -156,9 +156,8 @@ impl Connection {
             (Some(limit), Some(left)) => Some(limit.min(left)),
             (limit, left) => limit.or(left),
         };
-        let wanted = limit.map_or(0, |limit| {
-            u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, 2_147_483_647)
-        });
+        let wanted = limit
+            .map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, 2_147_483_647));
         // What is left shrinks with every statement; a tenth is not worth a round trip.
         let suits = self.timeout.is_some_and(|has| {
             has == wanted || (has > 0 && wanted > 0 && has >= wanted && has - wanted <= wanted / 10)
@@ -179,7 +178,12 @@ impl Connection {
     }
 
     /// What a failure is.
-    pub(super) fn trouble(&mut self, cause: &postgres::Error, table: Option<&TableInfo>, lost: Delivery) -> Trouble {
+    pub(super) fn trouble(
+        &mut self,
+        cause: &postgres::Error,
+        table: Option<&TableInfo>,
+        lost: Delivery,
+    ) -> Trouble {
         let entity = table.map(|table| table.name.to_string());
         let mut error = failure::error(cause, entity.as_deref(), lost);
         let Some(said) = cause.as_db_error() else { return Trouble::Other(error) };
@@ -193,11 +197,7 @@ impl Connection {
             self.statements.clear();
             self.types.clear();
         }
-        if failure::is_of_data(said) {
-            Trouble::Data { error, row: None }
-        } else {
-            Trouble::Other(error)
-        }
+        if failure::is_of_data(said) { Trouble::Data { error, row: None } } else { Trouble::Other(error) }
     }
 
     /// The statement, prepared once.
@@ -208,8 +208,7 @@ impl Connection {
         let began = Instant::now();
         let prepared = self.client.prepare(sql);
         self.cost.server += began.elapsed();
-        let statement =
-            prepared.map_err(|cause| self.trouble(&cause, table, Delivery::NotSent))?;
+        let statement = prepared.map_err(|cause| self.trouble(&cause, table, Delivery::NotSent))?;
         if self.statements.len() >= STATEMENTS {
             self.statements.clear();
         }

@@ -72,7 +72,8 @@ impl Connection {
         let relation = format!("batchcall_{:016x}", hasher.finish());
         let name = format!("pg_temp.{relation}");
         let types = types.concat();
-        let create = format!("CREATE TEMP TABLE IF NOT EXISTS {relation} (o int4{types}) ON COMMIT DELETE ROWS");
+        let create =
+            format!("CREATE TEMP TABLE IF NOT EXISTS {relation} (o int4{types}) ON COMMIT DELETE ROWS");
         // Rows of an earlier chunk are still there if the transaction is the caller's.
         let empty = if self.is_outer() { format!("; TRUNCATE {name}") } else { String::new() };
         self.simple(&format!("{create}{empty}"), Delivery::NotSent)?;
@@ -156,22 +157,41 @@ impl Connection {
             .enumerate()
             .map(|(at, each)| format!(", batchcall_t.{} AS batchcall_k{at}", column(each)))
             .collect();
-        let equal: Vec<String> =
-            staged.iter().enumerate().map(|(at, each)| format!("{each} = batchcall_w.batchcall_k{at}")).collect();
+        let equal: Vec<String> = staged
+            .iter()
+            .enumerate()
+            .map(|(at, each)| format!("{each} = batchcall_w.batchcall_k{at}"))
+            .collect();
         let back = match chunk.returning {
             Returning::Nothing => &[][..],
             Returning::Keys => &table.key[..],
             Returning::Rows => &(0..table.columns.len()).collect::<Vec<_>>()[..],
         };
         let back: Vec<String> = back.iter().map(|each| format!(", batchcall_w.{}", column(each))).collect();
+        // Only a plain table tells by itself which of its rows are new; of others it is asked what was there
+        // before the statement, which a concurrent writer may have changed since.
+        let plain = self.is_plain(table)?;
+        let new = if plain { "batchcall_t.xmax = 0" } else { "NULL::bool" };
+        let was_there: Vec<String> = conflict
+            .key
+            .iter()
+            .zip(&staged)
+            .map(|(each, staged)| format!("batchcall_o.{} = {staged}", column(each)))
+            .collect();
+        let told = if plain {
+            "batchcall_w.batchcall_new".to_owned()
+        } else {
+            let target = table.name.quoted();
+            format!("NOT EXISTS (SELECT FROM {target} AS batchcall_o WHERE {})", was_there.join(" AND "))
+        };
         // The rows come back in no order and without their places; the key tells them.
         let sql = format!(
             "WITH batchcall_w AS (INSERT INTO {target} AS batchcall_t ({columns}) OVERRIDING SYSTEM VALUE \
                SELECT {values} FROM {stage} AS batchcall_s \
                WHERE batchcall_s.o BETWEEN $1::int4 AND $2::int4 AND {given} ORDER BY {staged} \
                ON CONFLICT ({conflict}) DO {action} \
-               RETURNING batchcall_t.xmax = 0 AS batchcall_new{keys}{returned}) \
-             SELECT batchcall_s.o, batchcall_w.batchcall_new{back} \
+               RETURNING {new} AS batchcall_new{keys}{returned}) \
+             SELECT batchcall_s.o, {told}{back} \
              FROM batchcall_w JOIN {stage} AS batchcall_s ON {equal} \
              WHERE batchcall_s.o BETWEEN $1::int4 AND $2::int4",
             target = table.name.quoted(),
@@ -204,6 +224,17 @@ impl Connection {
             self.insert_without_key(chunk, &plain, &mut all)?;
         }
         Ok(all)
+    }
+
+    fn is_plain(&mut self, table: &TableInfo) -> Result<bool> {
+        let sql = "SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass($1::text)";
+        let statement = self.prepared(sql, Some(table)).map_err(Trouble::into_error)?;
+        let name = table.name.quoted();
+        let params = [Param(Some(name.as_bytes()))];
+        let rows =
+            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
+        let reader = Reader::new(statement.columns());
+        rows.first().map_or(Ok(false), |row| reader.value(row, 0))
     }
 
     /// Rows with NULL in their key meet no other row: they are inserted.
@@ -257,8 +288,10 @@ impl Connection {
             let mut marks = Marks::new(chunk.rows.len());
             let stage = connection.stage(chunk, &[], None, &mut marks)?;
             let column = |column: &usize| quote(&table.columns[*column].name);
-            let equal: Vec<String> =
-                key.iter().map(|each| format!("batchcall_t.{} = {}", column(each), stage.of(*each))).collect();
+            let equal: Vec<String> = key
+                .iter()
+                .map(|each| format!("batchcall_t.{} = {}", column(each), stage.of(*each)))
+                .collect();
             let equal = equal.join(" AND ");
             let sets: Vec<String> = stage
                 .columns

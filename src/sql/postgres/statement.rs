@@ -30,7 +30,9 @@ impl Connection {
             for (index, set) in sets.iter().enumerate() {
                 let params = encode(&mut layout, &mut cells, index, set)?;
                 counts.push(
-                    connection.affected(&statement, &params, None, lost).map_err(|trouble| of_set(trouble, index))?,
+                    connection
+                        .affected(&statement, &params, None, lost)
+                        .map_err(|trouble| of_set(trouble, index))?,
                 );
             }
             Ok(counts)
@@ -50,8 +52,9 @@ impl Connection {
             let mut cells = Vec::new();
             for (index, set) in sets.iter().enumerate() {
                 let params = encode(&mut layout, &mut cells, index, set)?;
-                let rows =
-                    connection.rows(&statement, &params, None, lost).map_err(|trouble| of_set(trouble, index))?;
+                let rows = connection
+                    .rows(&statement, &params, None, lost)
+                    .map_err(|trouble| of_set(trouble, index))?;
                 answers.push(rows.iter().map(|row| reader.read(row, 0)).collect::<Result<_>>()?);
             }
             Ok(answers)

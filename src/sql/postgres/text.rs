@@ -5,9 +5,9 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::moment;
 use super::refusal::Refusal;
 use super::wire::Wire;
-use super::moment;
 
 type Result<T> = std::result::Result<T, Refusal>;
 

@@ -334,7 +334,12 @@ impl<V: Visit> Serializer for Name<'_, V> {
         no_name()
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<usize> {
+    fn serialize_unit_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<usize> {
         self.0.named(variant)
     }
 
@@ -360,7 +365,11 @@ impl<V: Visit> Serializer for Name<'_, V> {
         no_name()
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _length: usize) -> Result<Self::SerializeTupleStruct> {
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeTupleStruct> {
         no_name()
     }
 

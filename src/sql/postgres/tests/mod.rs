@@ -1,6 +1,7 @@
 //! The driver against a real server: `sh tests/postgres.sh cargo test --features postgres`.
 
 mod isolation;
+mod speed;
 mod types;
 mod verbs;
 mod wire;
@@ -83,7 +84,13 @@ impl Base {
     }
 
     /// Inserts rows that all have the columns of the first.
-    pub(super) fn insert(&mut self, table: &str, rows: &[Value], isolate: bool, returning: Returning) -> Done<Value> {
+    pub(super) fn insert(
+        &mut self,
+        table: &str,
+        rows: &[Value],
+        isolate: bool,
+        returning: Returning,
+    ) -> Done<Value> {
         self.try_insert(table, rows, isolate, returning).unwrap()
     }
 

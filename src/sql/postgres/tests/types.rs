@@ -49,7 +49,9 @@ fn every_type_goes_there_and_back_in_binary_and_as_text() {
         assert_eq!(row.as_ref().unwrap(), &expected);
     }
     // What the server itself understood, in its own words.
-    let own = base.all("SELECT n::text, f8::text, tz::text, jb::text, ia::text, ta::text, x::text FROM every ORDER BY id");
+    let own = base.all(
+        "SELECT n::text, f8::text, tz::text, jb::text, ia::text, ta::text, x::text FROM every ORDER BY id",
+    );
     assert_eq!(own[0]["n"], "123456789012345678901234567890.123456789");
     assert_eq!(own[0]["ta"], r#"{a,NULL,"\"{},\\"}"#);
     assert_eq!(own[1]["f8"], "5e-324");
@@ -65,7 +67,7 @@ fn every_type_goes_there_and_back_in_binary_and_as_text() {
     let done = base.insert("other", &rows, false, Returning::Rows);
     for (row, mut expected) in done.rows.into_iter().zip(expected()) {
         expected["span"] = json!("1 day 02:00:00");
-        expected["net"] = json!("10.0.0.1");
+        expected["net"] = json!("10.0.0.1/32");
         expected["tags"] = json!(["x", "y"]);
         assert_eq!(row.unwrap(), expected);
     }
@@ -90,7 +92,8 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
     ] {
         let good = json!({"id": 1, column: null});
         let bad = json!({"id": 2, column: value});
-        let error = base.try_insert("every", &[good.clone(), bad.clone()], false, Returning::Nothing).unwrap_err();
+        let error =
+            base.try_insert("every", &[good.clone(), bad.clone()], false, Returning::Nothing).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{error}");
         assert_eq!((error.record_index(), error.field_errors()[0].path.as_str()), (Some(1), column));
         assert!(error.message().contains(words), "{error}");

@@ -64,11 +64,19 @@ fn keys_come_back_in_input_order() {
     assert_eq!(base.count("a"), 4006);
 }
 
-fn upsert(base: &mut super::Base, table: &str, rows: &[Value], key: &[&str], update: &[&str], isolate: bool) -> Done<Value> {
+fn upsert(
+    base: &mut super::Base,
+    table: &str,
+    rows: &[Value],
+    key: &[&str],
+    update: &[&str],
+    isolate: bool,
+) -> Done<Value> {
     let table = base.table(table);
     let columns = columns(&table, &rows[0]);
     let of = |names: &[&str]| names.iter().map(|name| table.column(name).unwrap()).collect::<Vec<_>>();
-    let chunk = Chunk { table: &table, columns: &columns, rows, isolate, returning: Returning::Rows, bulk: true };
+    let chunk =
+        Chunk { table: &table, columns: &columns, rows, isolate, returning: Returning::Rows, bulk: true };
     base.connection.upsert(&chunk, &OnConflict { key: &of(key), update: &of(update) }).unwrap()
 }
 
@@ -78,7 +86,10 @@ fn an_upsert_tells_new_rows_from_old() {
     let Some(mut base) = base() else { return };
     for partitioned in [false, true] {
         let (by, part) = if partitioned {
-            (" PARTITION BY HASH (code)", "CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 1, REMAINDER 0);")
+            (
+                " PARTITION BY HASH (code)",
+                "CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 1, REMAINDER 0);",
+            )
         } else {
             ("", "")
         };
@@ -87,18 +98,38 @@ fn an_upsert_tells_new_rows_from_old() {
              INSERT INTO t VALUES ('a', 'old', 'kept'), ('b', 'old', 'kept')"
         ));
         let rows = [
-            json!({"code": "b", "name": "new"}), json!({"code": "c", "name": "new"}),
-            json!({"code": null, "name": "n"}), json!({"code": "a", "name": "bad"}), json!({"code": "d", "name": "x"}),
+            json!({"code": "b", "name": "new"}),
+            json!({"code": "c", "name": "new"}),
+            json!({"code": null, "name": "n"}),
+            json!({"code": "a", "name": "bad"}),
+            json!({"code": "d", "name": "x"}),
         ];
         let done = upsert(&mut base, "t", &rows, &["code"], &["name"], true);
         assert_eq!(done.statuses, [Updated, Inserted, Inserted, Failed, Inserted]);
         assert_eq!(done.rows[0], Some(json!({"code": "b", "name": "new", "note": "kept"})));
         assert_eq!(done.rows[1], Some(json!({"code": "c", "name": "new", "note": "d"})));
-        assert_eq!((&done.rows[2], &done.rows[3]), (&Some(json!({"code": null, "name": "n", "note": "d"})), &None));
+        assert_eq!(
+            (&done.rows[2], &done.rows[3]),
+            (&Some(json!({"code": null, "name": "n", "note": "d"})), &None)
+        );
         assert_eq!(done.errors[0].0, 3);
-        let done = upsert(&mut base, "t", &[json!({"code": "a", "name": "z"}), json!({"code": "e", "name": "z"})], &["code"], &[], false);
+        let done = upsert(
+            &mut base,
+            "t",
+            &[json!({"code": "a", "name": "z"}), json!({"code": "e", "name": "z"})],
+            &["code"],
+            &[],
+            false,
+        );
         assert_eq!(done.statuses, [Unchanged, Inserted]);
-        let done = upsert(&mut base, "t", &[json!({"code": "a", "name": "z"}), json!({"code": "f", "name": "z"})], &[], &[], false);
+        let done = upsert(
+            &mut base,
+            "t",
+            &[json!({"code": "a", "name": "z"}), json!({"code": "f", "name": "z"})],
+            &[],
+            &[],
+            false,
+        );
         assert_eq!(done.statuses, [Unchanged, Inserted]);
         assert_eq!(base.count("t"), 7);
         base.run("DROP TABLE t");
@@ -112,15 +143,30 @@ fn an_update_counts_what_is_there() {
     base.run("CREATE TABLE t (id int8 PRIMARY KEY, name text CHECK (name <> 'bad'))");
     base.insert("t", &numbered(0..10), false, Returning::Nothing);
     let table = base.table("t");
-    let rows = [json!({"id": 3, "name": "x"}), json!({"id": 77, "name": "x"}), json!({"id": 4, "name": "bad"}), json!({"id": "5", "name": null})];
-    let chunk = Chunk { table: &table, columns: &[0, 1], rows: &rows, isolate: true, returning: Returning::Rows, bulk: true };
+    let rows = [
+        json!({"id": 3, "name": "x"}),
+        json!({"id": 77, "name": "x"}),
+        json!({"id": 4, "name": "bad"}),
+        json!({"id": "5", "name": null}),
+    ];
+    let chunk = Chunk {
+        table: &table,
+        columns: &[0, 1],
+        rows: &rows,
+        isolate: true,
+        returning: Returning::Rows,
+        bulk: true,
+    };
     let done: Done<Value> = base.connection.update(&chunk, &[0]).unwrap();
     assert_eq!(done.statuses, [Updated, Missing, Failed, Updated]);
     assert_eq!(done.rows[3], Some(json!({"id": 5, "name": null})));
     let keys: Vec<Key> = vec![1.into(), 99.into(), 2.into()];
     let done = base.connection.update_all(&table, &[0], &keys, &json!({"name": "same"})).unwrap();
     assert_eq!(done.statuses, [Updated, Missing, Updated]);
-    assert_eq!(base.all("SELECT id FROM t WHERE name = 'same' ORDER BY 1"), [json!({"id": 1}), json!({"id": 2})]);
+    assert_eq!(
+        base.all("SELECT id FROM t WHERE name = 'same' ORDER BY 1"),
+        [json!({"id": 1}), json!({"id": 2})]
+    );
 }
 
 #[test]
@@ -131,7 +177,10 @@ fn keys_name_rows_in_their_order() {
     let table = base.table("t");
     let keys: Vec<Key> = vec![("y", 1).into(), ("z", 1).into(), ("x", 1).into(), ("y", 1).into()];
     let (rows, _) = base.connection.get::<(String, i32, f64)>(&table, &[], &[0, 1], &keys).unwrap();
-    assert_eq!(rows, [Some(("y".into(), 1, 3.0)), None, Some(("x".into(), 1, 1.0)), Some(("y".into(), 1, 3.0))]);
+    assert_eq!(
+        rows,
+        [Some(("y".into(), 1, 3.0)), None, Some(("x".into(), 1, 1.0)), Some(("y".into(), 1, 3.0))]
+    );
     let (rows, _) = base.connection.get::<Value>(&table, &[1], &[2], &["2.5".into(), 1.into()]).unwrap();
     assert_eq!(rows, [Some(json!({"b": 2})), Some(json!({"b": 1}))]);
     let (mut rows, _) = base.connection.get_by::<(String, i32, String)>(&table, 0, &["x".into()]).unwrap();
@@ -159,6 +208,8 @@ fn where_copy_does_not_reach_rows_still_go() {
     let rows: Vec<Value> = (0..500).map(|id| json!({"id": id, "name": "n", "tags": ["a", null]})).collect();
     base.insert("v", &rows, false, Returning::Nothing);
     assert_eq!(base.count("t"), 500);
+    // The temporary tables are the first role's.
+    base.run("DISCARD TEMP");
     base.run(&format!("SET ROLE {role}"));
     assert!(!base.table("t").copies);
     let mut rows: Vec<Value> = (500..600).map(|id| json!({"id": id, "name": "n", "tags": []})).collect();
@@ -199,7 +250,8 @@ fn statements_take_lists_and_names() {
     connection.execute("VACUUM t", &[()]).unwrap();
     let error = connection.execute("INSERT INTO t VALUES ($1)", &[[1], [i64::MAX]]).map(|_| ());
     assert!(error.is_ok());
-    let error = connection.execute("INSERT INTO t (id) VALUES ($1)", &[json!([1]), json!(["x"])]).unwrap_err();
+    let error =
+        connection.execute("INSERT INTO t (id) VALUES ($1)", &[json!([1]), json!(["x"])]).unwrap_err();
     assert_eq!((error.kind(), error.record_index()), (ErrorKind::Invalid, Some(1)));
     assert_eq!(connection.query::<_, i64>("SELECT count(*) FROM t", &[()]).unwrap(), [[2]]);
     let error = connection.execute("SELECT $1", &[vec![0; 100_000]]).unwrap_err();
@@ -207,8 +259,10 @@ fn statements_take_lists_and_names() {
     let error = connection.query::<_, i16>("SELECT 70000 AS big", &[()]).unwrap_err();
     assert!(error.message().contains("column big"), "{error}");
     for (sql, kind) in [
-        ("SELEC 1", ErrorKind::Invalid), ("SELECT * FROM nowhere", ErrorKind::NotFound),
-        ("SELECT 1 / 0", ErrorKind::Rejected), ("SELECT 1 FROM no.where", ErrorKind::NotFound),
+        ("SELEC 1", ErrorKind::Invalid),
+        ("SELECT * FROM nowhere", ErrorKind::NotFound),
+        ("SELECT 1 / 0", ErrorKind::Rejected),
+        ("SELECT 1 FROM no.where", ErrorKind::NotFound),
     ] {
         assert_eq!(connection.execute(sql, &[()]).unwrap_err().kind(), kind, "{sql}");
         assert_eq!(connection.query::<_, i64>("SELECT 1", &[()]).unwrap(), [[1]]);

@@ -37,8 +37,14 @@ fn a_backend_killed_in_the_middle_of_a_copy_applied_nothing() {
         thread::sleep(Duration::from_millis(50));
     };
     let rows: Vec<_> = (0..100_000).map(|id| Trap(id, &kill)).collect();
-    let chunk =
-        Chunk { table: &table, columns: &[0], rows: &rows, isolate: true, returning: Returning::Nothing, bulk: true };
+    let chunk = Chunk {
+        table: &table,
+        columns: &[0],
+        rows: &rows,
+        isolate: true,
+        returning: Returning::Nothing,
+        bulk: true,
+    };
     let error = base.connection.insert::<_, ()>(&chunk).unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     assert_eq!(error.delivery(), Some(Delivery::NotSent));
@@ -88,7 +94,9 @@ fn an_interrupt_ends_a_statement_at_once() {
 #[test]
 fn no_error_shows_the_password() {
     let mut errors = Vec::new();
-    for bad in ["postgres://u:hunter2@127.0.0.1:1/d", "postgres://u:hunter2@[", "host=x password=hunter2 nonsense"] {
+    for bad in
+        ["postgres://u:hunter2@127.0.0.1:1/d", "postgres://u:hunter2@[", "host=x password=hunter2 nonsense"]
+    {
         errors.push(Connection::open(&settings(bad), Deadline::never()).unwrap_err());
     }
     assert_eq!(errors[0].kind(), ErrorKind::Connect);
