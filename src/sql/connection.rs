@@ -133,6 +133,16 @@ impl Connection {
         Ok(live)
     }
 
+    /// Does something on a connection that works.
+    fn run<R>(&mut self, work: impl FnOnce(&mut Live) -> Result<R>) -> Result<R> {
+        let done = work(self.ready()?);
+        done.map_err(|error| match self.worker.check() {
+            // Told to end by us: why, the database does not know.
+            Err(reason) if error.kind() == ErrorKind::Interrupted => error.with_kind(reason.kind()),
+            _ => error,
+        })
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors
@@ -203,7 +213,7 @@ impl Connection {
     ///
     /// As [`execute`](Self::execute), with the place of the set in [`Error::record_index`].
     pub fn execute_many<P: Serialize>(&mut self, sql: &str, sets: &[P]) -> Result<Vec<u64>> {
-        on!(self.ready()?, driver => driver.execute(sql, sets))
+        self.run(|live| on!(live, driver => driver.execute(sql, sets)))
     }
 
     /// Runs a query once for each set of parameters.
@@ -216,18 +226,18 @@ impl Connection {
         sql: &str,
         sets: &[P],
     ) -> Result<Vec<Vec<T>>> {
-        on!(self.ready()?, driver => driver.query(sql, sets))
+        self.run(|live| on!(live, driver => driver.query(sql, sets)))
     }
 
     pub(crate) fn describe(&mut self, name: &TableName) -> Result<TableInfo> {
-        on!(self.ready()?, driver => driver.describe(name))
+        self.run(|live| on!(live, driver => driver.describe(name)))
     }
 
     pub(crate) fn insert<R: Serialize, T: DeserializeOwned>(
         &mut self,
         chunk: &Chunk<'_, R>,
     ) -> Result<Done<T>> {
-        on!(self.ready()?, driver => driver.insert(chunk))
+        self.run(|live| on!(live, driver => driver.insert(chunk)))
     }
 
     pub(crate) fn upsert<R: Serialize, T: DeserializeOwned>(
@@ -235,7 +245,7 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         conflict: &OnConflict<'_>,
     ) -> Result<Done<T>> {
-        on!(self.ready()?, driver => driver.upsert(chunk, conflict))
+        self.run(|live| on!(live, driver => driver.upsert(chunk, conflict)))
     }
 
     pub(crate) fn update<R: Serialize, T: DeserializeOwned>(
@@ -243,7 +253,7 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         key: &[usize],
     ) -> Result<Done<T>> {
-        on!(self.ready()?, driver => driver.update(chunk, key))
+        self.run(|live| on!(live, driver => driver.update(chunk, key)))
     }
 
     pub(crate) fn update_all<V: Serialize>(
@@ -253,7 +263,7 @@ impl Connection {
         keys: &[Key],
         values: &V,
     ) -> Result<Done<()>> {
-        on!(self.ready()?, driver => driver.update_all(table, key, keys, values))
+        self.run(|live| on!(live, driver => driver.update_all(table, key, keys, values)))
     }
 
     pub(crate) fn delete<T: DeserializeOwned>(
@@ -264,7 +274,7 @@ impl Connection {
         isolate: bool,
         returning: Returning,
     ) -> Result<Done<T>> {
-        on!(self.ready()?, driver => driver.delete(table, key, keys, isolate, returning))
+        self.run(|live| on!(live, driver => driver.delete(table, key, keys, isolate, returning)))
     }
 
     pub(crate) fn get<T: DeserializeOwned>(
@@ -274,7 +284,7 @@ impl Connection {
         key: &[usize],
         keys: &[Key],
     ) -> Result<(Vec<Option<T>>, Cost)> {
-        on!(self.ready()?, driver => driver.get(table, columns, key, keys))
+        self.run(|live| on!(live, driver => driver.get(table, columns, key, keys)))
     }
 
     pub(crate) fn get_by<T: DeserializeOwned>(
@@ -283,7 +293,7 @@ impl Connection {
         column: usize,
         values: &[Key],
     ) -> Result<(Vec<(Key, T)>, Cost)> {
-        on!(self.ready()?, driver => driver.get_by(table, column, values))
+        self.run(|live| on!(live, driver => driver.get_by(table, column, values)))
     }
 }
 

@@ -5,7 +5,6 @@
 //! worker -> [`Written`], what became of every row.
 
 #![allow(dead_code, unused_imports, reason = "the drivers are there before the tables that call them")]
-
 #![allow(dead_code, reason = "the verbs that call it are built beside it")]
 
 mod catalog;

@@ -1,6 +1,7 @@
 //! Reads rows by their keys: cut -> run -> rows in the order of the keys.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,6 +90,7 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
     let table = on.describe(deadline)?;
     let key = on.key_columns(&table)?;
     check_keys(&table, &key, &keys)?;
+    let began = Instant::now();
     let places: Arc<[usize]> = (0..keys.len()).collect();
     let mut metrics = Metrics::new(operation, keys.len(), on.config.strategy);
     let mut rows: Vec<Option<Result<Option<U>>>> = Vec::new();
@@ -145,6 +147,7 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
     };
     let rows: Vec<_> = rows.into_iter().map(|row| row.unwrap_or_else(|| Err(stopped()))).collect();
     metrics.succeeded = rows.iter().filter(|row| row.is_ok()).count();
+    metrics.elapsed = began.elapsed();
     metrics.failed = rows.len() - metrics.succeeded;
     on.db.keep(metrics);
     Ok(rows)
