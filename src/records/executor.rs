@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::config::Config;
-use super::cut::{Group, widest};
+use super::cut::{Group, Limits, widest};
 use super::kind::OperationStatus;
 use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
@@ -354,7 +354,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     ) -> (Ran, Result<()>) {
         let config = &self.config;
         let capabilities = self.store.capabilities();
-        let Prepared { directory, stages, whole } = prepared;
+        let Prepared { directory, stages, bulks } = prepared;
         let mut slots = Slots::new(operations);
         let mut total = slots.len();
         if let Some((outcomes, matched)) = earlier {
@@ -368,9 +368,11 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
-            let exact = capabilities.byte_limit().is_none() && matches!(sizes, Sizes::Fixed(_));
-            let size =
-                |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
+            let is_fixed = matches!(sizes, Sizes::Fixed(_));
+            let size = |index: usize| match limits(&sizes, &capabilities, bulks[index]) {
+                Limits { records, bytes: None } if is_fixed => records,
+                _ => 1,
+            };
             config.max_concurrent.min(widest(&stages, size))
         };
         let brake = config.brake();
@@ -379,7 +381,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &whole,
+            bulks: &bulks,
             salvage,
             in_transaction: back == Back::Transaction,
         };
@@ -392,7 +394,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             slots,
             sizes,
             capabilities,
-            &whole,
+            &bulks,
             back,
             &brake,
         ));

@@ -17,6 +17,7 @@ use super::kind::OperationKind;
 use super::load::{Done, Load, bytes_around, bytes_of};
 use super::operation::Operation;
 use super::outcome::{RecordOutcome, SharedError};
+use super::plan::Bulk;
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId, Reference};
 use super::schedule::{Item, Sizes, Step, limits, settled};
@@ -182,7 +183,7 @@ impl<S: RecordStore> Executor<'_, S> {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &[],
+            bulks: &[],
             salvage,
             in_transaction: false,
         };
@@ -300,13 +301,15 @@ where
     }
 
     fn is_behind(&self) -> bool {
-        let Limits { records, .. } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, .. } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false });
         self.finished.len() >= records.saturating_mul(self.window)
     }
 
     /// Takes records for the next chunk; those that cannot be sent are finished here.
     fn cut(&mut self) -> Option<Step<'a>> {
-        let Limits { records, bytes } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, bytes } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false });
         let mut load = Load {
             index: 0,
             operation: Cow::Borrowed(&self.flow.0),

@@ -16,6 +16,7 @@ use super::cut::{Group, Limits, Next};
 use super::load::{Done, Load};
 use super::operation::{Operation, now};
 use super::outcome::{RecordOutcome, SharedError};
+use super::plan::Bulk;
 use super::size::AutoSize;
 use super::slots::Slots;
 use super::stats::RecordStats;
@@ -100,8 +101,7 @@ pub(crate) struct Schedule<'a> {
     pub(crate) slots: Slots,
     pub(crate) sizes: Sizes,
     pub(crate) capabilities: Capabilities,
-    /// For each operation, whether it goes out as a whole.
-    pub(crate) whole: &'a [bool],
+    pub(crate) bulks: &'a [Bulk],
     pub(crate) back: Back,
     pub(crate) brake: &'a Brake,
     pub(crate) stats: RecordStats,
@@ -128,7 +128,7 @@ impl<'a> Schedule<'a> {
         slots: Slots,
         sizes: Sizes,
         capabilities: Capabilities,
-        whole: &'a [bool],
+        bulks: &'a [Bulk],
         back: Back,
         brake: &'a Brake,
     ) -> Self {
@@ -142,7 +142,7 @@ impl<'a> Schedule<'a> {
             slots,
             sizes,
             capabilities,
-            whole,
+            bulks,
             back,
             brake,
             stats: RecordStats::default(),
@@ -185,8 +185,8 @@ impl<'a> Schedule<'a> {
         if !stopped {
             for offset in 0..self.groups.len() {
                 let turn = (self.turn + offset) % self.groups.len();
-                let (sizes, whole, capabilities) = (&self.sizes, &self.whole, &self.capabilities);
-                let limits = |index: usize| limits(sizes, capabilities, whole[index]);
+                let (sizes, bulks, capabilities) = (&self.sizes, self.bulks, &self.capabilities);
+                let limits = |index: usize| limits(sizes, capabilities, bulks[index]);
                 let next = self.groups[turn].next(self.operations, &self.directory, &mut self.slots, limits);
                 if let Next::Load(load) = next {
                     self.turn = turn + 1;
@@ -399,14 +399,14 @@ impl<'a> Schedule<'a> {
 }
 
 /// How much of an operation goes in one request.
-pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, whole: bool) -> Limits {
+pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, bulk: Bulk) -> Limits {
     let size = match sizes {
-        _ if whole => usize::MAX,
+        _ if bulk.whole => usize::MAX,
         Sizes::Fixed(size) => *size,
         Sizes::Auto(auto) => auto.size(),
     };
     let most = capabilities.record_limit().unwrap_or(usize::MAX).max(1);
-    Limits { records: size.min(most), bytes: capabilities.byte_limit() }
+    Limits { records: size.min(most), bytes: capabilities.byte_limit().filter(|_| !bulk.light) }
 }
 
 /// What became of a chunk, also when the worker could not tell.
