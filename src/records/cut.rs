@@ -78,6 +78,12 @@ impl Group {
         }
     }
 
+    /// How many records of the stage that is being cut are left.
+    pub(crate) fn left(&self) -> usize {
+        let shares = self.stages.front().and_then(|stage| stage.shares.get(self.share..)).unwrap_or_default();
+        shares.iter().map(|share| share.places.len()).sum::<usize>().saturating_sub(self.at)
+    }
+
     /// Whether everything was handed out, to the last stage.
     pub(crate) fn is_cut(&self) -> bool {
         match self.stages.len() {

@@ -364,13 +364,13 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let mut teller = Teller::new(progress, total);
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
+        let is_auto = matches!(sizes, Sizes::Auto(_));
         let workers = if back == Back::Transaction || config.strategy.is_sequential() {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
-            let is_fixed = matches!(sizes, Sizes::Fixed(_));
-            let size = |index: usize| match limits(&sizes, &capabilities, bulks[index]) {
-                Limits { records, bytes: None } if is_fixed => records,
+            let size = |index: usize| match limits(&sizes, &capabilities, bulks[index], None) {
+                Limits { records, bytes: None } if !is_auto => records,
                 _ => 1,
             };
             config.max_concurrent.min(widest(&stages, size))
@@ -395,6 +395,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             sizes,
             capabilities,
             &bulks,
+            workers.min(self.store.max_sessions().unwrap_or(usize::MAX)).max(1),
             back,
             &brake,
         ));
@@ -402,6 +403,8 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         if total > 0 {
             let seats = Seats(self.store);
             let batch = config.batch(BatchCall::new(&seats)).max_concurrent(workers);
+            // A chunk that lies ready has the size of the answer before the last.
+            let batch = if is_auto { batch.one_at_hand() } else { batch };
             let stats = batch.stream(
                 std::iter::from_fn(|| schedule.borrow_mut().next()),
                 |seat, item| work.step(seat, item),

@@ -219,7 +219,7 @@ pub(crate) fn plan(
     for stage in prepared.stages.iter().flatten() {
         for share in &stage.shares {
             let operation = &operations[share.operation];
-            let limits = limits(sizes, capabilities, prepared.bulks[share.operation]);
+            let limits = limits(sizes, capabilities, prepared.bulks[share.operation], None);
             let mut at = 0;
             while at < share.places.len() {
                 let places = take(operation, share, &mut at, &slots, &limits);

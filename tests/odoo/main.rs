@@ -5,6 +5,7 @@
 mod logins;
 mod lost;
 mod records;
+mod proxy;
 mod script;
 mod traps;
 mod wires;
