@@ -4,8 +4,8 @@
 
 mod logins;
 mod lost;
-mod records;
 mod proxy;
+mod records;
 mod script;
 mod traps;
 mod wires;

@@ -248,7 +248,8 @@ fn chunks_that_are_too_long_for_the_server_are_halved() {
 #[test]
 fn a_body_over_the_servers_limit_goes_in_parts() {
     for (version, protocol) in protocols() {
-        let sandbox = Sandbox::odoo(version).max_body(20_000).start().unwrap();
+        let kept = Duration::from_secs(60);
+        let sandbox = Sandbox::odoo(version).max_body(20_000).keep_alive(kept).start().unwrap();
         let client = builder(&sandbox, protocol).build().unwrap();
         for size in [BatchSize::Fixed(1500), BatchSize::Auto] {
             let report = Executor::new(&client)
