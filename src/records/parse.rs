@@ -113,6 +113,7 @@ impl Operation {
             }
         };
         let mut problems = Vec::new();
+        self.records.reserve(rows.len());
         for (place, row) in rows.into_iter().enumerate() {
             let fields = match row {
                 Value::Object(fields) => fields,
