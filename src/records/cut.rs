@@ -71,11 +71,19 @@ impl Group {
             if self.at >= share.places.len() {
                 (self.share, self.at) = (self.share + 1, 0);
             }
-            if let Some(load) = load(operation, share.operation, places, directory, slots) {
+            // To look through every record costs as much as to write it.
+            let refers = share.refers;
+            if let Some(load) = load(operation, share.operation, places, refers, directory, slots) {
                 self.out += 1;
                 return Next::Load(load);
             }
         }
+    }
+
+    /// How many records of the stage that is being cut are left.
+    pub(crate) fn left(&self) -> usize {
+        let shares = self.stages.front().and_then(|stage| stage.shares.get(self.share..)).unwrap_or_default();
+        shares.iter().map(|share| share.places.len()).sum::<usize>().saturating_sub(self.at)
     }
 
     /// Whether everything was handed out, to the last stage.
@@ -122,11 +130,12 @@ fn load<'a>(
     operation: &'a Operation,
     index: usize,
     mut places: Vec<usize>,
+    may_refer: bool,
     directory: &Directory,
     slots: &mut Slots,
 ) -> Option<Load<'a>> {
     let mut values = None;
-    if refers(operation.values.as_map().values()) {
+    if may_refer && refers(operation.values.as_map().values()) {
         let mut resolved = operation.values.clone();
         if let Err(why) = resolve(resolved.as_map_mut().values_mut(), directory, slots) {
             for &place in &places {
@@ -142,7 +151,7 @@ fn load<'a>(
             || operation.ids.get(place).is_some_and(|id| id.reference().is_some())
     };
     let contiguous = places.first().zip(places.last()).is_some_and(|(a, b)| b - a + 1 == places.len());
-    let (records, ids) = if contiguous && !places.iter().any(|&place| needs(place)) {
+    let (records, ids) = if contiguous && !(may_refer && places.iter().any(|&place| needs(place))) {
         let range = places[0]..places[0] + places.len();
         let records = operation.records.get(range.clone()).unwrap_or_default();
         (Cow::Borrowed(records), Cow::Borrowed(operation.ids.get(range).unwrap_or_default()))

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::config::Config;
-use super::cut::{Group, widest};
+use super::cut::{Group, Limits, widest};
 use super::kind::OperationStatus;
 use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
@@ -354,7 +354,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     ) -> (Ran, Result<()>) {
         let config = &self.config;
         let capabilities = self.store.capabilities();
-        let Prepared { directory, stages, whole } = prepared;
+        let Prepared { directory, stages, bulks } = prepared;
         let mut slots = Slots::new(operations);
         let mut total = slots.len();
         if let Some((outcomes, matched)) = earlier {
@@ -364,13 +364,15 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let mut teller = Teller::new(progress, total);
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
+        let is_auto = matches!(sizes, Sizes::Auto(_));
         let workers = if back == Back::Transaction || config.strategy.is_sequential() {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
-            let exact = capabilities.byte_limit().is_none() && matches!(sizes, Sizes::Fixed(_));
-            let size =
-                |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
+            let size = |index: usize| match limits(&sizes, &capabilities, bulks[index], None) {
+                Limits { records, bytes: None } if !is_auto => records,
+                _ => 1,
+            };
             config.max_concurrent.min(widest(&stages, size))
         };
         let brake = config.brake();
@@ -379,7 +381,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &whole,
+            bulks: &bulks,
             salvage,
             in_transaction: back == Back::Transaction,
         };
@@ -392,7 +394,8 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             slots,
             sizes,
             capabilities,
-            &whole,
+            &bulks,
+            workers.min(self.store.max_sessions().unwrap_or(usize::MAX)).max(1),
             back,
             &brake,
         ));
@@ -400,6 +403,8 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         if total > 0 {
             let seats = Seats(self.store);
             let batch = config.batch(BatchCall::new(&seats)).max_concurrent(workers);
+            // A chunk that lies ready has the size of the answer before the last.
+            let batch = if is_auto { batch.one_at_hand() } else { batch };
             let stats = batch.stream(
                 std::iter::from_fn(|| schedule.borrow_mut().next()),
                 |seat, item| work.step(seat, item),

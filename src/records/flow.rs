@@ -17,6 +17,7 @@ use super::kind::OperationKind;
 use super::load::{Done, Load, bytes_around, bytes_of};
 use super::operation::Operation;
 use super::outcome::{RecordOutcome, SharedError};
+use super::plan::Bulk;
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId, Reference};
 use super::schedule::{Item, Sizes, Step, limits, settled};
@@ -182,7 +183,7 @@ impl<S: RecordStore> Executor<'_, S> {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &[],
+            bulks: &[],
             salvage,
             in_transaction: false,
         };
@@ -209,6 +210,8 @@ impl<S: RecordStore> Executor<'_, S> {
         });
         let seats = Seats(self.store);
         let batch = config.batch(BatchCall::new(&seats)).max_concurrent(workers);
+        // A chunk that lies ready has the size of the answer before the last.
+        let batch = if pipe.borrow().is_auto() { batch.one_at_hand() } else { batch };
         let engine = batch.stream(
             std::iter::from_fn(|| pipe.borrow_mut().next()),
             |seat, item| work.step(seat, item),
@@ -299,14 +302,20 @@ where
         Step::Wait(self.wake.receiver().clone())
     }
 
+    fn is_auto(&self) -> bool {
+        matches!(self.sizes, Sizes::Auto(_))
+    }
+
     fn is_behind(&self) -> bool {
-        let Limits { records, .. } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, .. } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false }, None);
         self.finished.len() >= records.saturating_mul(self.window)
     }
 
     /// Takes records for the next chunk; those that cannot be sent are finished here.
     fn cut(&mut self) -> Option<Step<'a>> {
-        let Limits { records, bytes } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, bytes } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false }, None);
         let mut load = Load {
             index: 0,
             operation: Cow::Borrowed(&self.flow.0),
@@ -398,14 +407,9 @@ where
 
     fn sent(&mut self, load: Load<'a>, ran: bool, result: Result<Done>) {
         let done = settled(&load, ran, result);
-        for sample in &done.samples {
-            self.stats.add_request(sample.records);
-            if let Sizes::Auto(auto) = &mut self.sizes {
-                match &sample.error {
-                    None => auto.answered(sample.records, sample.took),
-                    Some(error) => auto.failed(sample.records, error),
-                }
-            }
+        done.samples.iter().for_each(|sample| self.stats.add_request(sample.records));
+        if let Sizes::Auto(auto) = &mut self.sizes {
+            auto.learn(&done.samples);
         }
         let mut matched: HashMap<usize, RecordId> = done.matched.into_iter().collect();
         let mut records = load.records.into_owned().into_iter();

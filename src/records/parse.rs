@@ -113,6 +113,7 @@ impl Operation {
             }
         };
         let mut problems = Vec::new();
+        self.records.reserve(rows.len());
         for (place, row) in rows.into_iter().enumerate() {
             let fields = match row {
                 Value::Object(fields) => fields,
@@ -126,7 +127,11 @@ impl Operation {
                 }
             };
             let mut record = Record::from(fields);
-            record.as_map_mut().retain(|name, _| !name.starts_with(RESERVED) || name == WRONG);
+            let is_reserved = |name: &String| name.starts_with(RESERVED) && name != WRONG;
+            // There seldom is one, and a map is searched faster than it is rebuilt.
+            if record.as_map().keys().any(is_reserved) {
+                record.as_map_mut().retain(|name, _| !is_reserved(name));
+            }
             if self.kind == OperationKind::UpdateEach {
                 let id = match record.remove("id") {
                     None if record.get(WRONG).is_some() => RecordId::Text(WRONG.to_owned()),

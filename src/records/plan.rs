@@ -120,8 +120,16 @@ pub(crate) struct Cut {
 pub(crate) struct Prepared {
     pub(crate) directory: Directory,
     pub(crate) stages: Vec<Vec<Stage>>,
-    /// For each operation, whether it goes out as a whole.
-    pub(crate) whole: Vec<bool>,
+    pub(crate) bulks: Vec<Bulk>,
+}
+
+/// How much an operation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bulk {
+    /// Whether it goes out as a whole.
+    pub(crate) whole: bool,
+    /// Whether all of it is within what the store takes in a request, so that no chunk has to be measured.
+    pub(crate) light: bool,
 }
 
 /// Looks at everything, and refuses it with everything that is wrong.
@@ -132,19 +140,21 @@ pub(crate) fn prepare(
     capabilities: &Capabilities,
     mut problems: Vec<Problem>,
 ) -> Result<Prepared> {
-    let mut whole = Vec::with_capacity(operations.len());
+    let mut bulks = Vec::with_capacity(operations.len());
     for (index, operation) in operations.iter().enumerate() {
         let mut own = operation.problems();
-        let fits = fits_store(operation, capabilities, &mut own);
+        let light = fits_store(operation, capabilities, &mut own);
+        let fits = light && capabilities.record_limit().is_none_or(|most| operation.len() <= most);
         if strategy == Strategy::SingleQuery && !fits {
             own.push(Problem::new("the store does not take the whole operation in a single query"));
         }
         problems.extend(own.into_iter().map(|problem| problem.operation(index)));
-        whole.push(match strategy {
+        let whole = match strategy {
             Strategy::SingleQuery => true,
             Strategy::Optimistic => fits,
             _ => false,
-        });
+        };
+        bulks.push(Bulk { whole, light });
     }
     let directory = Directory::new(operations);
     let mut ids = std::collections::HashMap::new();
@@ -156,10 +166,10 @@ pub(crate) fn prepare(
     let stages = groups.iter().map(|group| order(operations, group, &directory, &mut problems)).collect();
     problems.sort_by_key(|problem| (problem.operation, problem.record));
     refuse(&problems)?;
-    Ok(Prepared { directory, stages, whole })
+    Ok(Prepared { directory, stages, bulks })
 }
 
-/// Finds what the store cannot do; tells whether the whole operation goes in one request.
+/// Finds what the store cannot do; tells whether all bytes of the operation go in one request.
 fn fits_store(operation: &Operation, capabilities: &Capabilities, problems: &mut Vec<Problem>) -> bool {
     if !capabilities.has(operation.kind) {
         problems.push(Problem::new(format!("the store has no {}", operation.kind)));
@@ -181,21 +191,18 @@ fn fits_store(operation: &Operation, capabilities: &Capabilities, problems: &mut
             }
         }
     }
-    let mut fits = capabilities.record_limit().is_none_or(|most| operation.len() <= most);
-    if let Some(most) = capabilities.byte_limit() {
-        let around = bytes_around(operation);
-        let mut all = around;
-        for place in 0..operation.len() {
-            let record = bytes_of(operation, place);
-            all += record;
-            if around + record > most {
-                let message = format!("it has {record} bytes, and the store takes {most} in a request");
-                problems.push(Problem::of_record(place, message));
-            }
+    let Some(most) = capabilities.byte_limit() else { return true };
+    let around = bytes_around(operation);
+    let mut all = around;
+    for place in 0..operation.len() {
+        let record = bytes_of(operation, place);
+        all += record;
+        if around + record > most {
+            let message = format!("it has {record} bytes, and the store takes {most} in a request");
+            problems.push(Problem::of_record(place, message));
         }
-        fits &= all <= most;
     }
-    fits
+    all <= most
 }
 
 /// Every request of operations in their stages.
@@ -212,7 +219,7 @@ pub(crate) fn plan(
     for stage in prepared.stages.iter().flatten() {
         for share in &stage.shares {
             let operation = &operations[share.operation];
-            let limits = limits(sizes, capabilities, prepared.whole[share.operation]);
+            let limits = limits(sizes, capabilities, prepared.bulks[share.operation], None);
             let mut at = 0;
             while at < share.places.len() {
                 let places = take(operation, share, &mut at, &slots, &limits);

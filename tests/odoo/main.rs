@@ -4,6 +4,7 @@
 
 mod logins;
 mod lost;
+mod proxy;
 mod records;
 mod script;
 mod traps;

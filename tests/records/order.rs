@@ -53,6 +53,23 @@ fn a_company_and_its_contacts_go_out_in_two_waves() {
 }
 
 #[test]
+fn a_record_refers_to_one_of_a_higher_priority() {
+    let store = Memory::new();
+    let parents = Operation::create("m", rows(2)).unwrap().priority(1);
+    let children: Vec<_> = (0..2).map(|n| json!({"parent": parents.reference(n)})).collect();
+    let children = Operation::create("m", children).unwrap();
+    let shared = Operation::create("m", rows(1)).unwrap().priority(1);
+    let update = Operation::update("m", [children.reference(0)], json!({"owner": shared.reference(0)}));
+    let report = Executor::new(&store).execute([children, parents, update.unwrap(), shared]).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let id = |index: usize| report.outcomes()[index].id().unwrap().as_i64().unwrap();
+    for n in 0..2 {
+        assert_eq!(store.row("m", id(n)).unwrap()["parent"], json!(id(2 + n)));
+    }
+    assert_eq!(store.row("m", id(0)).unwrap()["owner"], json!(id(5)));
+}
+
+#[test]
 fn a_record_whose_parent_failed_is_not_run_and_its_siblings_are() {
     let store = Memory::new().refuse(|_, row| (row["name"] == "partner 1").then(|| "no".into()));
     let parents = Operation::create("m", rows(3)).unwrap();
