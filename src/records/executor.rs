@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::cut::{Group, widest};
+use super::family::Families;
 use super::kind::OperationStatus;
 use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
@@ -340,7 +341,10 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     fn plan_of(&self, operations: &[Operation], prepared: &Prepared) -> Plan {
         let capabilities = self.store.capabilities();
         let remember = self.config.back(&capabilities) == Back::Compensated && capabilities.has_reads();
-        let cut = Cut { strategy: self.config.strategy, remember };
+        let is_sequential =
+            self.config.back(&capabilities) == Back::Transaction || self.config.strategy.is_sequential();
+        let workers = if is_sequential { 1 } else { self.config.max_concurrent };
+        let cut = Cut { strategy: self.config.strategy, remember, workers };
         plan(operations, prepared, &self.config.sizes(capabilities.record_limit()), &capabilities, cut)
     }
 
@@ -364,14 +368,17 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let mut teller = Teller::new(progress, total);
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
-        let workers = if back == Back::Transaction || config.strategy.is_sequential() {
+        let is_sequential = back == Back::Transaction || config.strategy.is_sequential();
+        // One after the other, nothing is in the way of anything.
+        let families = if is_sequential { Families::default() } else { Families::of(operations) };
+        let workers = if is_sequential {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
             let exact = capabilities.byte_limit().is_none() && matches!(sizes, Sizes::Fixed(_));
             let size =
                 |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
-            config.max_concurrent.min(widest(&stages, size))
+            config.max_concurrent.min(widest(&stages, &families, size))
         };
         let brake = config.brake();
         let (salvage, mut salvaged) = Salvaged::new();
@@ -390,6 +397,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             stages.into_iter().map(Group::new).collect(),
             group_of.collect(),
             slots,
+            families,
             sizes,
             capabilities,
             &whole,

@@ -306,7 +306,7 @@ where
 
     /// Takes records for the next chunk; those that cannot be sent are finished here.
     fn cut(&mut self) -> Option<Step<'a>> {
-        let Limits { records, bytes } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, bytes, .. } = limits(&self.sizes, &self.capabilities, false);
         let mut load = Load {
             index: 0,
             operation: Cow::Borrowed(&self.flow.0),

@@ -13,6 +13,7 @@ use super::brake::Brake;
 use super::capabilities::Capabilities;
 use super::compensate::{Undo, stays, undo, undone};
 use super::cut::{Group, Limits, Next};
+use super::family::Families;
 use super::load::{Done, Load};
 use super::operation::{Operation, now};
 use super::outcome::{RecordOutcome, SharedError};
@@ -98,6 +99,7 @@ pub(crate) struct Schedule<'a> {
     /// Which operation is of which group.
     pub(crate) group_of: Vec<usize>,
     pub(crate) slots: Slots,
+    families: Families,
     pub(crate) sizes: Sizes,
     pub(crate) capabilities: Capabilities,
     /// For each operation, whether it goes out as a whole.
@@ -126,6 +128,7 @@ impl<'a> Schedule<'a> {
         groups: Vec<Group>,
         group_of: Vec<usize>,
         slots: Slots,
+        families: Families,
         sizes: Sizes,
         capabilities: Capabilities,
         whole: &'a [bool],
@@ -140,6 +143,7 @@ impl<'a> Schedule<'a> {
             groups,
             group_of,
             slots,
+            families,
             sizes,
             capabilities,
             whole,
@@ -187,7 +191,13 @@ impl<'a> Schedule<'a> {
                 let turn = (self.turn + offset) % self.groups.len();
                 let (sizes, whole, capabilities) = (&self.sizes, &self.whole, &self.capabilities);
                 let limits = |index: usize| limits(sizes, capabilities, whole[index]);
-                let next = self.groups[turn].next(self.operations, &self.directory, &mut self.slots, limits);
+                let next = self.groups[turn].next(
+                    self.operations,
+                    &self.directory,
+                    &mut self.slots,
+                    &mut self.families,
+                    limits,
+                );
                 if let Next::Load(load) = next {
                     self.turn = turn + 1;
                     return Some(Step::Send(load));
@@ -253,6 +263,7 @@ impl<'a> Schedule<'a> {
         if ran && matches!(*step, Step::Begin | Step::Commit | Step::RollBack) {
             self.stats.add_request(0);
         }
+        let mut freed = false;
         match &*step {
             Step::Wait(_) => {
                 if let Err(error) = result {
@@ -278,10 +289,13 @@ impl<'a> Schedule<'a> {
                 self.phase = Phase::Over;
                 self.rolled_back();
             }
-            Step::Send(load) => self.sent(load, ran, result),
+            Step::Send(load) => {
+                freed = self.families.bring_back(load.index, &load.places);
+                self.sent(load, ran, result);
+            }
             Step::Undo(load) => self.undone(load, ran, result),
         }
-        let waiting = self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
+        let waiting = freed || self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
         if waiting || self.phase != Phase::Forward {
             std::mem::replace(&mut self.wake, Signal::new()).raise();
         }
@@ -406,7 +420,7 @@ pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, whole: bool) ->
         Sizes::Auto(auto) => auto.size(),
     };
     let most = capabilities.record_limit().unwrap_or(usize::MAX).max(1);
-    Limits { records: size.min(most), bytes: capabilities.byte_limit() }
+    Limits { records: size.min(most), bytes: capabilities.byte_limit(), whole }
 }
 
 /// What became of a chunk, also when the worker could not tell.

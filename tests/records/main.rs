@@ -3,6 +3,7 @@
 
 mod bugs;
 mod fake;
+mod families;
 mod isolation;
 mod order;
 mod properties;
