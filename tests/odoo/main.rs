@@ -2,6 +2,7 @@
 //! what a real one was seen to answer.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod bugs;
 mod logins;
 mod lost;
 mod records;
