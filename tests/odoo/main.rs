@@ -6,6 +6,7 @@ mod bugs;
 mod logins;
 mod lost;
 mod records;
+mod rollback;
 mod script;
 mod traps;
 mod wires;

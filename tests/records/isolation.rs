@@ -2,7 +2,8 @@
 
 use batchcall::memory::{Memory, Step};
 use batchcall::{
-    Applied, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, RecordOutcome, Strategy,
+    Applied, CancelToken, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, RecordOutcome,
+    Strategy,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -270,4 +271,21 @@ fn too_many_failures_end_the_run() {
     let report = executor.execute([Operation::create("m", rows(100)).unwrap()]).unwrap();
     assert_eq!((report.totals().failed, report.totals().not_run), (3, 97));
     assert!(store.requests() < 12);
+}
+
+#[test]
+fn a_cancel_ends_the_search_for_a_bad_record() {
+    let token = CancelToken::new();
+    let cancel = token.clone();
+    let store = Fake::new(atomic(), move |number, chunk| {
+        if number == 1 {
+            cancel.cancel();
+            return Ok(fine(chunk));
+        }
+        Err(Error::new(ErrorKind::Rejected, "one of these").with_delivery(Delivery::Answered))
+    });
+    let executor = Executor::new(&store).cancel_token(&token);
+    let report = executor.execute([Operation::create("m", rows(64)).unwrap()]).unwrap();
+    assert_eq!(store.requests(), 2);
+    assert_eq!((&words(&report)[..32], &words(&report)[32..]), (&["created"; 32][..], &["not run"; 32][..]));
 }
