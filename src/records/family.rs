@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::cut::Limits;
 use super::load::Filling;
 use super::operation::Operation;
+use super::record::Record;
 use super::slots::Slots;
 use super::waves::Share;
 
@@ -207,6 +208,55 @@ impl Line {
         let mut places = filling.places;
         places.sort_unstable();
         places
+    }
+}
+
+/// The families of a stream: what is on its way is known, and what will come is not.
+#[derive(Debug, Default)]
+pub(crate) struct Sightings<'a> {
+    fields: &'a [String],
+    /// The values, by field, that are out.
+    out: HashSet<(usize, String)>,
+}
+
+impl<'a> Sightings<'a> {
+    pub(crate) fn new(fields: &'a [String]) -> Self {
+        Self { fields, out: HashSet::new() }
+    }
+
+    /// Whether anything is kept off anything.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// What others may share with a record.
+    fn of(&self, record: &Record) -> Vec<(usize, String)> {
+        let values = self.fields.iter().enumerate();
+        let values =
+            values.filter_map(|(field, name)| Some((field, shared(record.get(name)?)?.into_owned())));
+        values.collect()
+    }
+
+    /// Whether a record would meet another one.
+    pub(crate) fn meets(&self, record: &Record) -> bool {
+        !self.out.is_empty() && self.of(record).iter().any(|value| self.out.contains(value))
+    }
+
+    /// The records of a chunk go out.
+    pub(crate) fn send_out<'r>(&mut self, records: impl IntoIterator<Item = &'r Record>) {
+        if self.is_used() {
+            let values: Vec<_> = records.into_iter().flat_map(|record| self.of(record)).collect();
+            self.out.extend(values);
+        }
+    }
+
+    /// The records of a chunk are over.
+    pub(crate) fn bring_back<'r>(&mut self, records: impl IntoIterator<Item = &'r Record>) {
+        if self.is_used() {
+            for value in records.into_iter().flat_map(|record| self.of(record)).collect::<Vec<_>>() {
+                self.out.remove(&value);
+            }
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl Operation {
         problems
     }
 
-    fn group_problems(&self, problems: &mut Vec<Problem>) {
+    pub(crate) fn group_problems(&self, problems: &mut Vec<Problem>) {
         let mut wrong = |message: String| problems.push(Problem::new(message).field("group_by"));
         if self.kind == OperationKind::Delete && !self.group_by.is_empty() {
             wrong("a delete knows no fields to group its records by".to_owned());

@@ -1,5 +1,6 @@
 //! Records that share a parent are kept off each other.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use batchcall::memory::{Memory, Step};
 use batchcall::{
-    BatchSize, Capabilities, Chunk, Delivery, Error, ErrorKind, Executor, Operation, OperationKind,
+    BatchSize, Capabilities, Chunk, Delivery, Error, ErrorKind, Executor, Flow, Operation, OperationKind,
     RecordOutcome, Strategy as How,
 };
 use proptest::prelude::*;
@@ -270,6 +271,80 @@ fn it_is_data_like_all_else_of_an_operation() {
     }
     let none = serde_json::to_value(Operation::create("m", rows(1)).unwrap()).unwrap();
     assert!(none.get("group_by").is_none());
+}
+
+#[test]
+fn a_stream_keeps_families_apart_in_bounded_memory_and_in_order() {
+    // Mixed, sorted, and one family for all.
+    let parents: [fn(usize) -> Option<usize>; 4] =
+        [|n| Some(n % 40), |n| Some(n / 7), |n| Some(n / 500), |n| (n % 3 > 0).then_some(1)];
+    for (which, parent) in parents.into_iter().enumerate() {
+        let server = Server::new(Duration::from_micros(200));
+        let taken = Cell::new(0_usize);
+        let rows = (0..2_000).map(|n| {
+            taken.set(n + 1);
+            json!({"n": n, "parent_id": parent(n)})
+        });
+        let (mut next, mut most) = (0, 0);
+        let stats = Executor::new(&server.store)
+            .batch_size(20)
+            .max_concurrent(4)
+            .stream(Flow::create("m").group_by(["parent_id"]), rows, |each| {
+                assert_eq!((each.index, each.outcome.id()), (next, Some(&(next + 1).into())));
+                next += 1;
+                most = most.max(taken.get() - each.index);
+            })
+            .unwrap();
+        assert_eq!((next, stats.totals.created, server.conflicts()), (2_000, 2_000, 0), "{which}");
+        assert!(most <= 2 * 20 * 4 * 8 + 100, "{which}: {most} records at once");
+        if which < 2 {
+            assert!(
+                stats.requests < 130 && server.most_at_once() > 1,
+                "{which}: {} requests",
+                stats.requests
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stream_of_families_that_is_stopped_tells_every_record_that_it_took() {
+    let store = Memory::new().script([Step::Answer, Step::Answer, Step::Fail(ErrorKind::Rejected)]);
+    let rows = (0..10_000).map(|n| json!({"n": n, "parent_id": n / 50}));
+    let mut told = 0;
+    let stats = Executor::new(&store)
+        .batch_size(5)
+        .max_concurrent(3)
+        .continue_on_error(false)
+        .stream(Flow::create("m").group_by(["parent_id"]), rows, |each| {
+            assert_eq!(each.index, told);
+            told += 1;
+        })
+        .unwrap();
+    assert!(told < 1_000 && stats.totals.failed == 5, "{stats:?}");
+    assert_eq!((stats.totals.records, stats.totals.created), (told, store.rows("m").len()));
+
+    let refused = |flow: Flow| Executor::new(&store).stream(flow, [json!(1)], |_| {}).is_err();
+    assert!(refused(Flow::delete("m").group_by(["parent_id"])) && refused(Flow::create("m").group_by([""])));
+}
+
+#[test]
+fn a_stream_of_families_keeps_the_limit_of_bytes() {
+    let store = Memory::new().max_bytes(1_500);
+    let rows = (0..500).map(|n| json!({"n": n, "parent_id": n % 7, "text": "x".repeat(n % 300)}));
+    let flow = Flow::create("m").group_by(["parent_id"]);
+    let mut next = 0;
+    let stats = Executor::new(&store)
+        .batch_size(30)
+        .max_concurrent(4)
+        .stream(flow, rows, |each| {
+            assert_eq!(each.index, next);
+            next += 1;
+        })
+        .unwrap();
+    // Too large for the store is HTTP 413, halved and sent again: more requests than chunks.
+    assert_eq!((next, stats.totals.created), (500, 500));
+    assert!(stats.requests < 300, "{}", stats.requests);
 }
 
 #[test]
