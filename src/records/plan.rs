@@ -113,8 +113,10 @@ impl fmt::Display for Plan {
             } = step;
             write!(f, "\n  priority {priority}, wave {wave}: operation {operation}, {kind} {model}, ")?;
             write!(f, "{records} records from {first} to {last}, {bytes} bytes")?;
-            if step.families > 0 {
-                write!(f, ", {} families", step.families)?;
+            match step.families {
+                0 => {}
+                1 => f.write_str(", 1 family")?,
+                families => write!(f, ", {families} families")?,
             }
             if let Some(after) = step.after {
                 write!(f, ", after request {after}")?;

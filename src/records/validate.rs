@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_to_write_and_ids_of_nothing_are_refused() {
+        assert_eq!(
+            wrong(&json!({"type": "update", "model": "m", "ids": [1], "data": {}})),
+            [": there are no fields to write"]
+        );
+        assert_eq!(
+            wrong(&json!({"type": "delete", "model": "m", "data": ["", " ", "A"]})),
+            ["record 0, field id: the id is empty", "record 1, field id: the id is empty"]
+        );
+    }
+
+    #[test]
     fn a_list_tells_the_problems_of_all_its_operations() {
         let forms = json!([{"type": "create", "model": "m", "data": [{"a": 1}]}, {"type": "x"}, {"type": "delete", "model": "m", "data": [0]}]);
         let error = Operation::list_from_json(&forms).unwrap_err();

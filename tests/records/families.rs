@@ -218,7 +218,7 @@ fn a_plan_tells_the_families_and_what_follows_what() {
         [(0, 9, 10, 1, None), (25, 28, 4, 2, None), (10, 19, 10, 1, Some(0)), (20, 24, 5, 1, Some(2))]
     );
     assert!(plan.is_estimate());
-    assert!(plan.to_string().contains("1 families, after request 0"), "{plan}");
+    assert!(plan.to_string().contains("1 family, after request 0"), "{plan}");
     let report = executor.dry_run(true).execute([operation.clone()]).unwrap();
     assert_eq!((report.plan(), store.requests()), (Some(&plan), 0));
 
