@@ -369,8 +369,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
         let is_sequential = back == Back::Transaction || config.strategy.is_sequential();
-        // One after the other, nothing is in the way of anything.
-        let families = if is_sequential { Families::default() } else { Families::of(operations) };
+        let mut families = if is_sequential { Families::default() } else { Families::of(operations) };
         let workers = if is_sequential {
             1
         } else {
@@ -380,6 +379,11 @@ impl<'s, S: RecordStore> Executor<'s, S> {
                 |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
             config.max_concurrent.min(widest(&stages, &families, size))
         };
+        if workers == 1 {
+            // One after the other, nothing is in the way of anything.
+            families = Families::default();
+        }
+        let families = families.at_most(workers);
         let brake = config.brake();
         let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {

@@ -25,6 +25,10 @@ pub(crate) struct Families {
     /// For each operation the family of each record; empty for those that are not grouped.
     of: Vec<Vec<u32>>,
     out: Vec<bool>,
+    /// How many chunks of records that are grouped are out, and how many may be. More would lie about and keep
+    /// what is left of their families from going with others.
+    chunks: usize,
+    most: usize,
 }
 
 impl Families {
@@ -57,7 +61,13 @@ impl Families {
         for family in of.iter_mut().flatten().filter(|family| **family != ALONE) {
             *family = joined.first_of(*family);
         }
-        Self { of, out: vec![false; joined.0.len()] }
+        Self { of, out: vec![false; joined.0.len()], chunks: 0, most: usize::MAX }
+    }
+
+    /// With so many chunks out at most.
+    pub(crate) fn at_most(mut self, chunks: usize) -> Self {
+        self.most = chunks;
+        self
     }
 
     fn family(&self, operation: usize, place: usize) -> u32 {
@@ -71,25 +81,26 @@ impl Families {
     /// A chunk with these records goes out.
     pub(crate) fn send_out(&mut self, operation: usize, places: &[usize]) {
         self.set(operation, places, true);
+        self.chunks += 1;
     }
 
     /// A chunk with these records is over. Tells whether others may have waited for it.
     pub(crate) fn bring_back(&mut self, operation: usize, places: &[usize]) -> bool {
-        self.set(operation, places, false)
+        let is_grouped = self.is_grouped(operation);
+        if is_grouped {
+            self.set(operation, places, false);
+            self.chunks -= 1;
+        }
+        is_grouped
     }
 
-    fn set(&mut self, operation: usize, places: &[usize], out: bool) -> bool {
-        let mut any = false;
-        if self.is_grouped(operation) {
-            for &place in places {
-                let family = self.family(operation, place);
-                if family != ALONE {
-                    self.out[family as usize] = out;
-                    any = true;
-                }
+    fn set(&mut self, operation: usize, places: &[usize], out: bool) {
+        for &place in places {
+            let family = self.family(operation, place);
+            if family != ALONE {
+                self.out[family as usize] = out;
             }
         }
-        any
     }
 
     fn is_grouped(&self, operation: usize) -> bool {
@@ -178,6 +189,9 @@ impl Line {
         families: &Families,
         limits: &Limits,
     ) -> Vec<usize> {
+        if families.chunks >= families.most {
+            return Vec::new();
+        }
         // What is to be one request waits until it can be.
         if limits.whole && self.rows.iter().any(|(family, _)| families.is_out(*family)) {
             return Vec::new();

@@ -277,6 +277,23 @@ fn a_panic_at_the_commit_leaves_everything_in_doubt() {
     assert_eq!(words(&report), ["in doubt"; 3]);
 }
 
+#[test]
+fn undoing_has_the_context_of_what_it_undoes() {
+    // Such as the company that a record was made in: without it the server may not even find it.
+    let context = json!({"allowed_company_ids": [3]});
+    let expected = context.clone();
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), move |number, chunk| {
+        assert_eq!(json!(chunk.context()), expected);
+        match number {
+            1 => Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered)),
+            _ => Ok(fine(chunk)),
+        }
+    });
+    let executor = Executor::new(&store).strategy(Strategy::Chunked).batch_size(1).rollback_on_error(true);
+    let report = executor.execute([Operation::create("m", rows(2)).unwrap().context(context)]).unwrap();
+    assert_eq!(words(&report), ["rolled back", "failed"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
