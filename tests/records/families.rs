@@ -115,7 +115,7 @@ fn no_more_sessions_are_opened_than_there_are_families() {
 
 #[test]
 fn the_longest_family_begins_first_wherever_it_stands() {
-    let mut parents = vec![None; 80];
+    let mut parents: Vec<_> = (0..80).map(|n| Some(100 + n / 2)).collect();
     parents.extend([Some(1); 40]);
     let server = Server::new(Duration::from_millis(2));
     let executor = Executor::new(&server.store).batch_size(10).max_concurrent(2);
@@ -184,6 +184,19 @@ fn a_family_goes_on_after_a_chunk_of_it_failed_or_was_lost() {
     assert_eq!(words(&report)[6..], ["created"; 4]);
     executor.retry_failed(&mut report).unwrap();
     assert_eq!((report.totals().created, report.totals().in_doubt), (6, 4));
+}
+
+#[test]
+fn a_retry_of_families_sends_only_what_failed() {
+    let store = Memory::new().script([Step::Fail(ErrorKind::Unavailable), Step::Answer, Step::Unsent]);
+    let executor = Executor::new(&store).batch_size(2).max_concurrent(3);
+    let parents: Vec<_> = (0..12).map(|n| Some(n % 3)).collect();
+    let operation = Operation::create("m", children(&parents)).unwrap().group_by(["parent_id"]);
+    let mut report = executor.execute([operation]).unwrap();
+    assert_eq!((report.totals().failed, report.totals().created), (4, 8));
+    executor.retry_failed(&mut report).unwrap();
+    assert!(report.is_complete());
+    assert_eq!(store.rows("m").len(), 12);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use batchcall::memory::{Memory, Step};
 use batchcall::{
     Applied, CancelToken, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, OperationKind,
-    RecordId, RecordOutcome, Strategy,
+    Record, RecordId, RecordOutcome, Strategy,
 };
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use serde_json::json;
@@ -292,6 +292,44 @@ fn undoing_has_the_context_of_what_it_undoes() {
     let executor = Executor::new(&store).strategy(Strategy::Chunked).batch_size(1).rollback_on_error(true);
     let report = executor.execute([Operation::create("m", rows(2)).unwrap().context(context)]).unwrap();
     assert_eq!(words(&report), ["rolled back", "failed"]);
+}
+
+#[test]
+fn what_cannot_be_remembered_is_not_overwritten() {
+    // Without its former values an update could not be undone; with those of another record it would be wrong.
+    for fewer in [false, true] {
+        let store = Fake::new(Capabilities::new().atomic_chunks(true), |_, chunk| Ok(fine(chunk)));
+        let store = store.reading(move |ids| match fewer {
+            true => Ok(ids.iter().skip(1).map(|_| Some(Record::from_iter([("color", 1)]))).collect()),
+            false => Err(Error::new(ErrorKind::Forbidden, "not for you").with_delivery(Delivery::Answered)),
+        });
+        let executor = Executor::new(&store).rollback_on_error(true);
+        let report = executor.execute([Operation::update("m", 1..=3, json!({"color": 7})).unwrap()]).unwrap();
+        assert_eq!((words(&report), store.requests()), (vec!["failed"; 3], 0), "{fewer}");
+        let kind = if fewer { ErrorKind::Protocol } else { ErrorKind::Forbidden };
+        assert_eq!(report.outcomes()[0].error().unwrap().kind(), kind);
+    }
+}
+
+#[test]
+fn a_record_that_was_not_there_before_its_update_cannot_get_its_values_back() {
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), |_, chunk| match chunk.model() {
+        "last" => Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered)),
+        _ => Ok(fine(chunk)),
+    });
+    let store = store.reading(|ids| {
+        let of = |id: &RecordId| (*id != RecordId::Int(2)).then(|| Record::from_iter([("color", 1)]));
+        Ok(ids.iter().map(of).collect())
+    });
+    let report = Executor::new(&store)
+        .rollback_on_error(true)
+        .execute([
+            Operation::update("m", 1..=3, json!({"color": 7})).unwrap().priority(1),
+            Operation::create("last", rows(1)).unwrap(),
+        ])
+        .unwrap();
+    assert_eq!(words(&report), ["rolled back", "not rolled back", "rolled back", "failed"]);
+    assert_eq!(report.outcomes()[1].error().unwrap().entity(), Some("m/2"));
 }
 
 proptest! {
