@@ -4,6 +4,7 @@
 mod bugs;
 mod fake;
 mod families;
+mod guards;
 mod isolation;
 mod order;
 mod properties;
