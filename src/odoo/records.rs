@@ -33,6 +33,11 @@ const EXTERNAL_ID: &str = "id";
 ///   `country_id/id`.
 /// - Upserts by other fields look the records up and create or write them. Two clients that do so at once
 ///   may both create one; external ids are unique.
+/// - Requests that touch the same parent at once are a conflict: the server tries again for some seconds, then
+///   answers `could not serialize access`, and the request goes again. [`Operation::group_by`] with `parent_id`,
+///   `order_id` and the like keeps them off each other.
+///
+/// [`Operation::group_by`]: crate::Operation::group_by
 impl RecordStore for Odoo {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new().atomic_chunks(true).upsert(true).reads(true).max_bytes(MAX_BYTES)

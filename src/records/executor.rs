@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::cut::{Group, Limits, widest};
+use super::family::Families;
 use super::kind::OperationStatus;
 use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
@@ -340,7 +341,10 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     fn plan_of(&self, operations: &[Operation], prepared: &Prepared) -> Plan {
         let capabilities = self.store.capabilities();
         let remember = self.config.back(&capabilities) == Back::Compensated && capabilities.has_reads();
-        let cut = Cut { strategy: self.config.strategy, remember };
+        let is_sequential =
+            self.config.back(&capabilities) == Back::Transaction || self.config.strategy.is_sequential();
+        let workers = if is_sequential { 1 } else { self.config.max_concurrent };
+        let cut = Cut { strategy: self.config.strategy, remember, workers };
         plan(operations, prepared, &self.config.sizes(capabilities.record_limit()), &capabilities, cut)
     }
 
@@ -365,16 +369,23 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
         let is_auto = matches!(sizes, Sizes::Auto(_));
-        let workers = if back == Back::Transaction || config.strategy.is_sequential() {
+        let is_sequential = back == Back::Transaction || config.strategy.is_sequential();
+        let mut families = if is_sequential { Families::default() } else { Families::of(operations) };
+        let workers = if is_sequential {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
             let size = |index: usize| match limits(&sizes, &capabilities, bulks[index], None) {
-                Limits { records, bytes: None } if !is_auto => records,
+                Limits { records, bytes: None, .. } if !is_auto => records,
                 _ => 1,
             };
-            config.max_concurrent.min(widest(&stages, size))
+            config.max_concurrent.min(widest(&stages, &families, size))
         };
+        if workers == 1 {
+            // One after the other, nothing is in the way of anything.
+            families = Families::default();
+        }
+        let families = families.at_most(workers);
         let brake = config.brake();
         let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {
@@ -392,6 +403,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             stages.into_iter().map(Group::new).collect(),
             group_of.collect(),
             slots,
+            families,
             sizes,
             capabilities,
             &bulks,

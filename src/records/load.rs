@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 
 use super::chunk::Chunk;
+use super::cut::Limits;
 use super::kind::OperationKind;
 use super::operation::Operation;
 use super::outcome::RecordOutcome;
@@ -115,6 +116,42 @@ fn bytes_of_text(text: &str) -> usize {
         text.bytes().map(escape).sum()
     };
     2 + text.len() + more
+}
+
+/// The places of a chunk, as far as it may be filled.
+#[derive(Debug)]
+pub(crate) struct Filling<'a> {
+    operation: &'a Operation,
+    limits: &'a Limits,
+    bytes: usize,
+    pub(crate) places: Vec<usize>,
+}
+
+impl<'a> Filling<'a> {
+    pub(crate) fn new(operation: &'a Operation, limits: &'a Limits) -> Self {
+        let bytes = limits.bytes.map_or(0, |_| bytes_around(operation));
+        Self { operation, limits, bytes, places: Vec::new() }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.places.len() >= self.limits.records
+    }
+
+    /// Adds the record at a place; `false` when it does not fit any more. The first one always does.
+    pub(crate) fn add(&mut self, place: usize) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        if let Some(most) = self.limits.bytes {
+            let bytes = self.bytes + bytes_of(self.operation, place);
+            if bytes > most && !self.places.is_empty() {
+                return false;
+            }
+            self.bytes = bytes;
+        }
+        self.places.push(place);
+        true
+    }
 }
 
 /// What a request costs beside its records: address, headers, names of parameters.

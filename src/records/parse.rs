@@ -302,6 +302,12 @@ fn optional(form: &Map<String, Value>, operation: &mut Operation) -> Vec<Problem
     if let Some(context) = given("context") {
         operation.context = context.clone();
     }
+    if let Some(fields) = given("group_by") {
+        match Vec::<String>::deserialize(fields) {
+            Ok(fields) => operation.group_by = fields,
+            Err(_) => wrong("group_by", "a list of field names"),
+        }
+    }
     if let Some(return_ids) = given("return_ids") {
         match return_ids.as_bool() {
             Some(return_ids) => operation.return_ids = return_ids,
@@ -369,6 +375,9 @@ impl Serialize for Operation {
         };
         if self.kind == OperationKind::Upsert {
             put("keys", json!(self.keys));
+        }
+        if !self.group_by.is_empty() {
+            put("group_by", json!(self.group_by));
         }
         if self.context.as_object().is_none_or(|context| !context.is_empty()) {
             put("context", self.context.clone());

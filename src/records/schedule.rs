@@ -13,6 +13,7 @@ use super::brake::Brake;
 use super::capabilities::Capabilities;
 use super::compensate::{Undo, stays, undo, undone};
 use super::cut::{Group, Limits, Next};
+use super::family::Families;
 use super::load::{Done, Load};
 use super::operation::{Operation, now};
 use super::outcome::{RecordOutcome, SharedError};
@@ -99,6 +100,7 @@ pub(crate) struct Schedule<'a> {
     /// Which operation is of which group.
     pub(crate) group_of: Vec<usize>,
     pub(crate) slots: Slots,
+    families: Families,
     pub(crate) sizes: Sizes,
     pub(crate) capabilities: Capabilities,
     pub(crate) bulks: &'a [Bulk],
@@ -129,6 +131,7 @@ impl<'a> Schedule<'a> {
         groups: Vec<Group>,
         group_of: Vec<usize>,
         slots: Slots,
+        families: Families,
         sizes: Sizes,
         capabilities: Capabilities,
         bulks: &'a [Bulk],
@@ -144,6 +147,7 @@ impl<'a> Schedule<'a> {
             groups,
             group_of,
             slots,
+            families,
             sizes,
             capabilities,
             bulks,
@@ -209,7 +213,13 @@ impl<'a> Schedule<'a> {
                 let turn = (self.turn + offset) % self.groups.len();
                 let (sizes, bulks, capabilities) = (&self.sizes, self.bulks, &self.capabilities);
                 let limits = |index: usize| limits(sizes, capabilities, bulks[index], share);
-                let next = self.groups[turn].next(self.operations, &self.directory, &mut self.slots, limits);
+                let next = self.groups[turn].next(
+                    self.operations,
+                    &self.directory,
+                    &mut self.slots,
+                    &mut self.families,
+                    limits,
+                );
                 if let Next::Load(load) = next {
                     self.turn = turn + 1;
                     return Some(Step::Send(load));
@@ -275,6 +285,7 @@ impl<'a> Schedule<'a> {
         if ran && matches!(*step, Step::Begin | Step::Commit | Step::RollBack) {
             self.stats.add_request(0);
         }
+        let mut freed = false;
         match &*step {
             Step::Wait(_) => {
                 if let Err(error) = result {
@@ -300,11 +311,15 @@ impl<'a> Schedule<'a> {
                 self.phase = Phase::Over;
                 self.rolled_back();
             }
-            Step::Send(load) => self.sent(load, ran, result),
+            Step::Send(load) => {
+                freed = self.families.bring_back(load.index, &load.places);
+                self.sent(load, ran, result);
+            }
             Step::Undo(load) => self.undone(load, ran, result),
         }
         let late = matches!(self.sizes, Sizes::Auto(_));
-        let waiting = late || self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
+        let waiting =
+            late || freed || self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
         if waiting || self.phase != Phase::Forward {
             std::mem::replace(&mut self.wake, Signal::new()).raise();
         }
@@ -422,7 +437,11 @@ pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, bulk: Bulk, sha
         Sizes::Auto(auto) => share.unwrap_or(auto.size()),
     };
     let most = capabilities.record_limit().unwrap_or(usize::MAX).max(1);
-    Limits { records: size.min(most), bytes: capabilities.byte_limit().filter(|_| !bulk.light) }
+    Limits {
+        records: size.min(most),
+        bytes: capabilities.byte_limit().filter(|_| !bulk.light),
+        whole: bulk.whole,
+    }
 }
 
 /// What became of a chunk, also when the worker could not tell.

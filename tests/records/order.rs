@@ -159,6 +159,29 @@ fn what_the_store_has_not_is_refused_before_sending() {
 }
 
 #[test]
+fn references_are_refused_where_the_store_cannot_resolve_them() {
+    use batchcall::Capabilities;
+    for capabilities in [Capabilities::new().references(false), Capabilities::new().returns_ids(false)] {
+        let store = Fake::new(capabilities, |_, chunk| Ok(fine(chunk)));
+        let parent = Operation::create("m", rows(1)).unwrap();
+        let child = Operation::create("m", json!([{"a": 1}, {"p": parent.reference(0)}])).unwrap();
+        let error = Executor::new(&store).execute([parent, child]).unwrap_err();
+        assert_eq!(error.field_errors()[0].path, "operation 1, record 1");
+        assert_eq!(store.requests(), 0);
+    }
+}
+
+#[test]
+fn a_record_whose_id_nobody_asks_for_cannot_be_referred_to() {
+    let store = Memory::new();
+    let parent = Operation::create("m", rows(1)).unwrap().return_ids(false);
+    let child = Operation::create("m", json!({"p": parent.reference(0)})).unwrap();
+    let error = Executor::new(&store).execute([parent, child]).unwrap_err();
+    assert!(error.message().contains("whose ids are not wanted"), "{error}");
+    assert_eq!(store.requests(), 0);
+}
+
+#[test]
 fn groups_run_side_by_side_under_one_limit() {
     let store = Memory::new().delay(std::time::Duration::from_millis(2));
     let group = |n: i32| {
