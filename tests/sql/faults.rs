@@ -210,14 +210,19 @@ fn nobody_listens() {
 }
 
 /// A connection through which everything goes, until a message with this text: that is delivered, and then
-/// both ends are closed before the answer comes back.
-fn cutting_proxy(server: String, text: &'static [u8]) -> (u16, Arc<AtomicBool>) {
+/// both ends are closed before the answer comes back. If it `dies`, it takes no more connections.
+fn cutting_proxy(server: String, text: &'static [u8], dies: bool) -> (u16, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let armed = Arc::new(AtomicBool::new(false));
     let cut = Arc::clone(&armed);
     std::thread::spawn(move || {
+        let dead = Arc::new(AtomicBool::new(false));
         for client in listener.incoming() {
+            if dead.load(Ordering::SeqCst) {
+                continue;
+            }
+            let dead = Arc::clone(&dead);
             let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
             let cut = Arc::clone(&cut);
             let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
@@ -239,6 +244,7 @@ fn cutting_proxy(server: String, text: &'static [u8]) -> (u16, Arc<AtomicBool>) 
                     let hit = buffer[..read].windows(text.len()).any(|window| window == text);
                     let last = hit && cut.swap(false, Ordering::SeqCst);
                     if last {
+                        dead.store(dies, Ordering::SeqCst);
                         silent.store(true, Ordering::SeqCst);
                     }
                     if to.write_all(&buffer[..read]).is_err() {
@@ -258,20 +264,47 @@ fn cutting_proxy(server: String, text: &'static [u8]) -> (u16, Arc<AtomicBool>) 
     (port, armed)
 }
 
-#[test]
-fn a_connection_lost_during_the_commit_is_never_sent_again_blindly() {
-    let Some(place) = Place::postgres() else { return };
+/// Inserts 20 rows through a proxy that cuts the connection once, at a message with this text.
+fn inserted_through(
+    place: &Place,
+    text: &'static [u8],
+    dies: bool,
+) -> batchcall::sql::Written<batchcall::Record> {
     place.create("log", "line text");
-    let (port, armed) = cutting_proxy(place.server_address(), b"COMMIT");
+    let (port, armed) = cutting_proxy(place.server_address(), text, dies);
     let db = Database::open(&place.url_on_port(port)).unwrap();
     let rows: Vec<batchcall::Record> =
         (0..20).map(|n| batchcall::Record::from_iter([("line", n.to_string())])).collect();
-    let config = BatchConfig::new().retry(quick());
-    let table = db.table::<batchcall::Record>("log").config(config);
+    let table = db
+        .table::<batchcall::Record>("log")
+        .config(BatchConfig::new().retry(quick()).timeout(Duration::from_secs(3)));
     armed.store(true, Ordering::SeqCst);
     let written = table.insert(&rows).unwrap_or_else(|failure| failure.into_written());
-    assert!(!armed.load(Ordering::SeqCst), "the commit was not seen");
-    // It went in once; the outcome says so, or that it is not known.
+    assert!(!armed.load(Ordering::SeqCst), "the message was not seen");
+    written
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_looked_up_and_not_sent_again() {
+    let Some(place) = Place::postgres() else { return };
+    let written = inserted_through(&place, b"COMMIT", false);
+    assert_eq!((written.inserted(), written.metrics().retries), (20, 0), "{written}");
     assert_eq!(place.count("log"), 20);
-    assert_eq!(written.inserted() + written.in_doubt(), 20, "{written}");
+}
+
+#[test]
+fn a_connection_lost_before_the_commit_costs_another_try() {
+    let Some(place) = Place::postgres() else { return };
+    let written = inserted_through(&place, b"SET CONSTRAINTS", false);
+    assert_eq!((written.inserted(), written.metrics().retries), (20, 1), "{written}");
+    assert_eq!(place.count("log"), 20);
+}
+
+#[test]
+fn a_commit_that_nobody_can_ask_about_is_in_doubt() {
+    let Some(place) = Place::postgres() else { return };
+    let written = inserted_through(&place, b"COMMIT", true);
+    assert_eq!((written.in_doubt(), written.metrics().retries), (20, 0), "{written}");
+    assert!(written.errors()[0].error().is_in_doubt());
+    assert_eq!(place.count("log"), 20);
 }

@@ -7,6 +7,7 @@
 mod catalog;
 mod cell;
 mod cell_decode;
+mod commit;
 mod connect;
 mod copy;
 mod decode;

@@ -8,9 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::types::{Format as WireFormat, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Row, Statement};
+use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::commit;
 use super::connect;
 use super::failure::{self, Trouble};
 use super::wire::Wire;
@@ -28,6 +29,7 @@ const STATEMENTS: usize = 200;
 pub(crate) struct Connection {
     pub(super) client: Client,
     tls: MakeRustlsConnect,
+    settings: Settings,
     interrupted: Arc<AtomicBool>,
     /// The longest a statement may take.
     limit: Option<Duration>,
@@ -99,6 +101,7 @@ impl Connection {
         Ok(Self {
             client,
             tls,
+            settings: settings.clone(),
             interrupted: Arc::new(AtomicBool::new(false)),
             limit: settings.statement_timeout,
             deadline,
@@ -321,12 +324,31 @@ impl Connection {
         second
     }
 
-    /// Checks what is deferred, and commits.
+    /// Checks what is deferred, and commits. Where the answer to the commit is lost, the server is asked on
+    /// a new connection what became of the transaction: only if that cannot be learnt either is it in doubt.
     fn settle(&mut self) -> Result<(), Trouble> {
         let began = Instant::now();
-        let result = self.client.batch_execute("SET CONSTRAINTS ALL IMMEDIATE; COMMIT");
+        let checked = self
+            .client
+            .simple_query("SET CONSTRAINTS ALL IMMEDIATE; SELECT txid_current_if_assigned()")
+            .map_err(|cause| self.trouble(&cause, None, Delivery::NotSent))?;
+        // Nothing was written without a number; then nothing is lost either.
+        let number = checked.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse::<i64>().ok(),
+            _ => None,
+        });
+        let result = self.client.batch_execute("COMMIT");
         self.cost.server += began.elapsed();
-        result.map_err(|cause| self.trouble(&cause, None, Delivery::MaybeSent))
+        let Err(cause) = result else { return Ok(()) };
+        let trouble = self.trouble(&cause, None, Delivery::MaybeSent);
+        if !self.client.is_closed() {
+            return Err(trouble);
+        }
+        match number.and_then(|number| commit::outcome(&self.settings, self.deadline, number)) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Trouble::Other(trouble.into_error().with_delivery(Delivery::NotSent))),
+            None => Err(trouble),
+        }
     }
 
     /// Checks what is deferred now, where the row that breaks a constraint is looked for.
