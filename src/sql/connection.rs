@@ -12,6 +12,7 @@ use super::key::Key;
 use super::pool::Pool;
 use super::settings::{Settings, Target};
 use crate::engine::connect::{Interrupt, Worker};
+use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// A session on a database: what a [`BatchCall`](crate::BatchCall) on a [`Database`](crate::Database) hands to
@@ -68,10 +69,11 @@ macro_rules! on {
 }
 
 impl Live {
-    fn open(settings: &Settings, worker: &Worker) -> Result<Self> {
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file is opened at once"))]
+    fn open(settings: &Settings, deadline: Deadline) -> Result<Self> {
         match &settings.target {
             #[cfg(feature = "postgres")]
-            Target::Postgres(_) => super::postgres::Connection::open(settings, worker.deadline())
+            Target::Postgres(_) => super::postgres::Connection::open(settings, deadline)
                 .map(|each| Self::Postgres(Box::new(each))),
             #[cfg(feature = "sqlite")]
             Target::Sqlite(_) | Target::SqliteInMemory => {
@@ -124,7 +126,7 @@ impl Connection {
                 let message = "the connection of the transaction is gone, and with it what was done";
                 return Err(Error::new(ErrorKind::Interrupted, message).with_delivery(Delivery::NotSent));
             }
-            let live = Live::open(&self.home.settings, &self.worker)?;
+            let live = Live::open(&self.home.settings, self.worker.deadline())?;
             self.worker.on_interrupt(live.interrupt());
             self.live = Some(live);
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use super::table::Table;
 use crate::engine::connect::{Connect, Interrupt, Worker};
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::secret::Secret;
 
 /// A PostgreSQL or SQLite database, and its open connections.
 ///
@@ -104,7 +102,6 @@ impl Database {
     /// [`Record`](crate::Record) for whatever columns there are.
     ///
     /// Nothing is asked of the database yet; a table that does not exist is told by its verbs.
-    #[must_use]
     pub fn table<T>(&self, name: &str) -> Table<'_, T> {
         Table::new(self, name)
     }
@@ -317,14 +314,14 @@ fn target(url: &str) -> Result<Target, String> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => Ok(Target::Postgres(Secret::new(url))),
+        "postgres" | "postgresql" => Ok(Target::Postgres(crate::Secret::new(url))),
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err("PostgreSQL needs the feature `postgres` of batchcall".to_owned()),
         #[cfg(feature = "sqlite")]
         "sqlite" => match url["sqlite:".len()..].trim_start_matches("//") {
             "" => Err("sqlite: needs a path, or :memory:".to_owned()),
             ":memory:" => Ok(Target::SqliteInMemory),
-            path => Ok(Target::Sqlite(PathBuf::from(path))),
+            path => Ok(Target::Sqlite(std::path::PathBuf::from(path))),
         },
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err("SQLite needs the feature `sqlite` of batchcall".to_owned()),

@@ -67,10 +67,11 @@ impl<'t> Shapes<'t> {
         let mut names = Names { known, same: 0, others: Vec::new(), table: self.table };
         row.serialize(Fields(&mut names)).map_err(|refused| vec![FieldError::new("", refused.0)])?;
         let Names { same, others, .. } = names;
-        if others.is_empty() && same == known.len() {
-            if let Some((_, shape)) = &self.last {
-                return Ok(*shape);
-            }
+        if let Some((_, shape)) = &self.last
+            && others.is_empty()
+            && same == known.len()
+        {
+            return Ok(*shape);
         }
         let all: Vec<Known> = known[..same].iter().cloned().chain(others).collect();
         let shape = self.shape(&all)?;
@@ -125,13 +126,12 @@ struct Names<'k> {
 
 impl Visitor for Names<'_> {
     fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
-        if self.others.is_empty() {
-            if let Some(known) = self.known.get(self.same).filter(|known| known.name == name) {
-                if !known.defaults || is_null(value) == known.null {
-                    self.same += 1;
-                    return Ok(());
-                }
-            }
+        let known = self.known.get(self.same).filter(|known| known.name == name);
+        if let Some(known) = known.filter(|_| self.others.is_empty())
+            && (!known.defaults || is_null(value) == known.null)
+        {
+            self.same += 1;
+            return Ok(());
         }
         let defaults = self.table.column(name).is_some_and(|column| {
             let column = &self.table.columns[column];

@@ -108,12 +108,15 @@ fn refusal(table: &TableInfo, rows: usize, mut problems: Vec<(usize, Error)>) ->
         .with_delivery(Delivery::NotSent)
 }
 
+/// Rows of one shape, with a key or without, and their places.
+type Heap<R> = ((usize, bool), Vec<usize>, Vec<R>);
+
 /// Sorts rows by their columns as they come.
 pub(crate) struct Look<'w, R> {
     write: &'w Write<'w>,
     shapes: Shapes<'w>,
     key: Vec<&'w str>,
-    groups: Vec<((usize, bool), Vec<usize>, Vec<R>)>,
+    groups: Vec<Heap<R>>,
     keys: HashMap<Key, usize>,
     /// Rows of which a later one is the same.
     superseded: Vec<usize>,

@@ -123,7 +123,7 @@ impl Metrics {
                 self.chunks, self.workers
             ));
         }
-        if self.retries > 0 && self.retries as usize * 10 > self.chunks {
+        if self.retries > 0 && self.retries * 10 > self.chunks as u64 {
             all.push(format!(
                 "{} retries for {} chunks: look for deadlocks, or use fewer workers",
                 self.retries, self.chunks

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::secret::Secret;
-
 /// Everything that opening a connection needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -25,7 +23,7 @@ pub(crate) struct Settings {
 pub(crate) enum Target {
     /// A URL of PostgreSQL's form, or `key=value` pairs; it may contain the password.
     #[cfg(feature = "postgres")]
-    Postgres(Secret),
+    Postgres(crate::Secret),
     #[cfg(feature = "sqlite")]
     Sqlite(std::path::PathBuf),
     /// Private to one connection, gone with it.

@@ -389,11 +389,13 @@ impl<T> WriteError<T> {
     }
 
     /// What became of every row.
+    #[must_use]
     pub fn written(&self) -> &Written<T> {
         &self.0.written
     }
 
     /// What became of every row, given back.
+    #[must_use]
     pub fn into_written(self) -> Written<T> {
         self.0.written
     }

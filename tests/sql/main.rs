@@ -3,7 +3,7 @@
 //! Tests written with [`both!`] run on each. PostgreSQL is the server of `BATCHCALL_TEST_POSTGRES`, each test in
 //! a schema of its own; `sh tests/postgres.sh cargo test` starts one. Without it the tests say that they did not
 //! run, and in CI they fail.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 #[macro_use]
 mod place;

@@ -105,7 +105,7 @@ both! {
         // Text that looks like a parameter, or like SQL, is text.
         place.create("texts", "text text");
         let texts = [["(?)"], ["$1 :id"], ["'); DROP TABLE t; --"]];
-        place.db.execute_many("INSERT INTO texts VALUES ($1)", &texts).unwrap();
+        place.db.execute_many("INSERT INTO texts VALUES ($1)", texts).unwrap();
         assert_eq!(place.db.query::<String>("SELECT text FROM texts WHERE text LIKE '%:id'", ()).unwrap(), ["$1 :id"]);
         assert_eq!(place.count("t"), 100);
     }

@@ -94,8 +94,8 @@ both! {
     fn of_equal_rows_of_an_upsert_the_last_is_written(place) {
         place.products();
         let table = place.db.table::<Product>("products");
-        let rows = [1, 2, 1].map(|n| product(n)).into_iter().enumerate();
-        let rows: Vec<Product> = rows.map(|(n, row)| Product { stock: n as i32, ..row }).collect();
+        let rows = [1, 2, 1].map(product).into_iter().enumerate();
+        let rows: Vec<Product> = rows.map(|(n, row)| Product { stock: i32::try_from(n).unwrap(), ..row }).collect();
         let written = table.upsert(&rows, ["id"], NONE).unwrap();
         assert_eq!(written.statuses(), [RowStatus::Superseded, RowStatus::Inserted, RowStatus::Inserted]);
         assert_eq!(table.get([1]).unwrap()[0].as_ref().unwrap().stock, 2);
@@ -250,7 +250,7 @@ both! {
 
     fn raw_sql_with_parameters(place) {
         place.create("t", "id $id, name text");
-        assert_eq!(place.db.execute_many("INSERT INTO t (id, name) VALUES ($1, $2)", &[(1, "a"), (2, "b")]).unwrap(), [1, 1]);
+        assert_eq!(place.db.execute_many("INSERT INTO t (id, name) VALUES ($1, $2)", [(1, "a"), (2, "b")]).unwrap(), [1, 1]);
         #[derive(Serialize)]
         struct Named { id: i64, name: &'static str }
         let sets = [Named { id: 1, name: "x" }, Named { id: 7, name: "y" }];
