@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::{Cache, Forget};
 use super::catalog::{TableInfo, TableName};
 use super::driver::{Chunk, Cost, Done, Driver, OnConflict, Returning};
 use super::key::Key;
@@ -44,6 +45,14 @@ pub struct Connection {
 pub(crate) struct Home {
     pub(crate) settings: Settings,
     pub(crate) pool: Pool<Live>,
+    pub(crate) cache: Option<Cache>,
+}
+
+impl Home {
+    /// Forgets rows of a table, or of all, at the end of what is done with it.
+    fn forget<'h>(&'h self, table: Option<&'h TableInfo>) -> Forget<'h> {
+        Forget { cache: self.cache.as_ref(), table }
+    }
 }
 
 /// A connection to one of the databases.
@@ -155,6 +164,9 @@ impl Connection {
     /// [`Interrupted`](ErrorKind::Interrupted) when the connection was lost before, and nothing was done. When
     /// it is lost during the commit, the error is in doubt.
     pub fn commit(&mut self) -> Result<()> {
+        let home = Arc::clone(&self.home);
+        // What was written since the beginning shows from now on.
+        let _forget = home.forget(None);
         let live = self.ready()?;
         let done = on!(live, driver => driver.commit());
         self.in_transaction = false;
@@ -203,6 +215,8 @@ impl Connection {
     ///
     /// As [`execute`](Self::execute), with the place of the set in [`Error::record_index`].
     pub fn execute_many<P: Serialize>(&mut self, sql: &str, sets: &[P]) -> Result<Vec<u64>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         on!(self.ready()?, driver => driver.execute(sql, sets))
     }
 
@@ -216,6 +230,9 @@ impl Connection {
         sql: &str,
         sets: &[P],
     ) -> Result<Vec<Vec<T>>> {
+        let home = Arc::clone(&self.home);
+        let reads = sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let _forget = (!reads).then(|| home.forget(None));
         on!(self.ready()?, driver => driver.query(sql, sets))
     }
 
@@ -227,6 +244,8 @@ impl Connection {
         &mut self,
         chunk: &Chunk<'_, R>,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(Some(chunk.table));
         on!(self.ready()?, driver => driver.insert(chunk))
     }
 
@@ -235,6 +254,8 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         conflict: &OnConflict<'_>,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         on!(self.ready()?, driver => driver.upsert(chunk, conflict))
     }
 
@@ -243,6 +264,8 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         key: &[usize],
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         on!(self.ready()?, driver => driver.update(chunk, key))
     }
 
@@ -253,6 +276,8 @@ impl Connection {
         keys: &[Key],
         values: &V,
     ) -> Result<Done<()>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         on!(self.ready()?, driver => driver.update_all(table, key, keys, values))
     }
 
@@ -264,6 +289,8 @@ impl Connection {
         isolate: bool,
         returning: Returning,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         on!(self.ready()?, driver => driver.delete(table, key, keys, isolate, returning))
     }
 

@@ -4,6 +4,7 @@
 //! [`BatchConfig`] says. The flow: rows -> looked at, grouped by columns, cut -> connections of the pool, one a
 //! worker -> [`Written`], what became of every row.
 
+mod cache;
 mod catalog;
 mod config;
 mod connection;
@@ -30,6 +31,7 @@ mod table;
 mod write;
 mod written;
 
+pub use cache::CacheConfig;
 pub use config::BatchConfig;
 pub use connection::Connection;
 pub use database::{Database, DatabaseBuilder};
