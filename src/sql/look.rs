@@ -175,12 +175,7 @@ impl<'w, R> Look<'w, R> {
 
     /// Rows that are the same as a later one are not sent; in an update they are an error.
     fn duplicates<T>(&mut self, written: &mut Written<T>, problems: &mut Vec<(usize, Error)>) {
-        let mut earlier = std::mem::take(&mut self.superseded);
-        if earlier.is_empty() {
-            return;
-        }
-        earlier.sort_unstable();
-        for place in &earlier {
+        for place in &self.take_superseded() {
             match self.write.plan {
                 Plan::Update { .. } => {
                     let message = "a later row of the input has the same key".to_owned();
@@ -189,11 +184,21 @@ impl<'w, R> Look<'w, R> {
                 _ => written.set(*place, RowStatus::Superseded),
             }
         }
+    }
+
+    /// Takes out the rows that are the same as a later one: their places.
+    pub(crate) fn take_superseded(&mut self) -> Vec<usize> {
+        let mut earlier = std::mem::take(&mut self.superseded);
+        earlier.sort_unstable();
+        if earlier.is_empty() {
+            return earlier;
+        }
         for (_, places, rows) in &mut self.groups {
             let mut keep = places.iter().map(|place| earlier.binary_search(place).is_err());
             rows.retain(|_| keep.next().unwrap_or(true));
             places.retain(|place| earlier.binary_search(place).is_err());
         }
+        earlier
     }
 
     pub(crate) fn rows(&self) -> usize {

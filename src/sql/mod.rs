@@ -22,6 +22,7 @@ mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod read;
+mod records;
 mod relation;
 mod run;
 mod settings;

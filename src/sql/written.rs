@@ -33,7 +33,6 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!(written.errors()[0].index(), 2);
 /// # } Ok(()) }
 /// ```
-#[must_use = "rows that failed are told here"]
 pub struct Written<T = ()> {
     statuses: Vec<RowStatus>,
     errors: Vec<RowError>,

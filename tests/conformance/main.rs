@@ -12,3 +12,5 @@ mod acumatica;
 mod memory;
 #[cfg(all(feature = "odoo", feature = "sandbox"))]
 mod odoo;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;

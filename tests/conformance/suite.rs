@@ -67,7 +67,11 @@ macro_rules! conformance {
             $(
                 #[test]
                 fn $test() {
-                    $crate::suite::$test(&$make());
+                    // A backend that is not there has said so.
+                    let fixture: Option<$crate::suite::Fixture<_>> = $make().into();
+                    if let Some(fixture) = fixture {
+                        $crate::suite::$test(&fixture);
+                    }
                 }
             )*
         }

@@ -1,0 +1,16 @@
+//! Verbs on tables, on SQLite and on PostgreSQL.
+//!
+//! Tests written with [`both!`] run on each. PostgreSQL is the server of `BATCHCALL_TEST_POSTGRES`, each test in
+//! a schema of its own; `sh tests/postgres.sh cargo test` starts one. Without it the tests say that they did not
+//! run, and in CI they fail.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[macro_use]
+mod place;
+
+mod bad_input;
+#[cfg(feature = "postgres")]
+mod faults;
+mod strategies;
+mod uno;
+mod verbs;
