@@ -82,7 +82,10 @@ fn row(text: &[u8], how: Cut, base: usize, cells: &mut Vec<Cell>, unquoted: &mut
                 [b'\n', ..] => return Scan::Row { end: at, next: at + 1, lines },
                 [b'\r', b'\n', ..] => return Scan::Row { end: at, next: at + 2, lines },
                 [b'\r'] if !last => return Scan::More,
-                _ => return bad(text, at, "text follows the quote that ends a cell"),
+                _ if inside.contains(&b'\n') => {
+                    return bad(text, at, "a quote is opened and not closed before the next one");
+                }
+                _ => return bad(text, at, "text follows the quote that closes a cell"),
             }
             continue;
         }

@@ -1,5 +1,6 @@
 //! Reads a line of JSON Lines as the fields of a row.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::cells::Content;
@@ -25,6 +26,10 @@ fn parse(line: &[u8]) -> Result<Record> {
     // A line that was rejected because it was no object.
     match record.get(RAW) {
         Some(Value::String(raw)) => parse(raw.as_bytes()),
+        Some(raw @ Value::Array(_)) => match Vec::<u8>::deserialize(raw) {
+            Ok(raw) => parse(&raw),
+            Err(error) => Err(invalid(format!("{RAW}: {error}"))),
+        },
         _ => Ok(record),
     }
 }

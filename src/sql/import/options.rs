@@ -76,6 +76,11 @@ pub(super) struct Reading {
 }
 
 impl<'o> ImportOptions<'o> {
+    /// The defaults: [`csv`](Self::csv).
+    pub fn new() -> Self {
+        Self::csv()
+    }
+
     /// CSV with a header, separated by commas.
     pub fn csv() -> Self {
         Self {
@@ -205,6 +210,12 @@ impl<'o> ImportOptions<'o> {
             problems.push("on_conflict needs unique_fields, which tell rows apart".to_owned());
         }
         problems
+    }
+}
+
+impl Default for ImportOptions<'_> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const OURS: &str = "batchcall.";
 pub(super) const LINE: &str = "batchcall.line";
 pub(super) const ERROR: &str = "batchcall.error";
-/// A line that is no JSON object, as text.
+/// A line that is no JSON object, as text; as bytes if it is none.
 pub(super) const RAW: &str = "batchcall.raw";
 
 /// The longest reason.
@@ -107,7 +107,8 @@ fn json(row: &mut Vec<u8>, raw: &[u8], entry: &Entry, why: &str) {
         }
         None => {
             debug_assert!(matches!(entry.content, Content::Bad(_)), "only a bad row is no object");
-            added.insert(RAW.to_owned(), String::from_utf8_lossy(raw).into());
+            let raw = std::str::from_utf8(raw).map_or_else(|_| raw.into(), Value::from);
+            added.insert(RAW.to_owned(), raw);
             row.extend_from_slice(Value::from(added).to_string().as_bytes());
         }
     }

@@ -1,6 +1,6 @@
 //! Reads the input, and cuts it in chunks of rows that know their lines.
 
-use std::io::{ErrorKind as IoErrorKind, Read};
+use std::io::Read;
 
 use super::cells::{Batch, Content};
 use super::csv::{Cut, LONGEST, Scan, scan};
@@ -10,6 +10,7 @@ use super::{invalid, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records::record::Record;
 use crate::sql::catalog::TableInfo;
+use crate::sql::failure::copy;
 use crate::sql::table::Processed;
 
 /// The input, as far as it was read.
@@ -19,6 +20,7 @@ pub(super) struct Source<'t, R> {
     buffer: Vec<u8>,
     at: usize,
     ended: bool,
+    broken: Option<Error>,
     /// Where the next row begins.
     line: u64,
     rows: usize,
@@ -46,6 +48,7 @@ impl<'t, R: Read> Source<'t, R> {
             buffer: Vec::new(),
             at: 0,
             ended: false,
+            broken: None,
             line: 1,
             rows: 0,
             doubt: 0,
@@ -63,26 +66,28 @@ impl<'t, R: Read> Source<'t, R> {
         Ok(source)
     }
 
-    /// Reads a little more.
+    /// Reads some more.
     fn more(&mut self) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(copy(error));
+        }
         self.buffer.drain(..self.at);
         self.at = 0;
         let had = self.buffer.len();
-        // Of a long row the same part is looked at again: it grows by as much as there is.
-        self.buffer.resize(had + BLOCK.max(had), 0);
-        let read = loop {
-            match self.reader.read(&mut self.buffer[had..]) {
-                Ok(read) => break Ok(read),
-                Err(error) if error.kind() == IoErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+        // Of a long row the same part is looked at again, so it grows by as much as there is.
+        let wanted = BLOCK.max(had) as u64;
+        // Takes what came before an error, too.
+        match self.reader.by_ref().take(wanted).read_to_end(&mut self.buffer) {
+            Ok(read) => self.ended = (read as u64) < wanted,
+            Err(error) => {
+                let message = format!("the input cannot be read: {error}");
+                self.broken = Some(Error::new(ErrorKind::Other, message));
             }
-        };
-        self.buffer.truncate(had + *read.as_ref().unwrap_or(&0));
-        let read = read.map_err(|error| {
-            Error::new(ErrorKind::Other, format!("the input cannot be read: {error}")).with_source(error)
-        })?;
-        self.ended = read == 0;
-        Ok(())
+        }
+        match &self.broken {
+            Some(error) if self.buffer.len() == had => Err(copy(error)),
+            _ => Ok(()),
+        }
     }
 
     /// What the header says; `None` if there is nothing at all.
@@ -149,7 +154,7 @@ impl<'t, R: Read> Source<'t, R> {
                 failed = self.more().err();
             }
             match failed {
-                // What was read before goes its way; the error comes up again.
+                // What was read before goes its way, and the error comes up again.
                 Some(_) if !batch.entries.is_empty() => break,
                 Some(error) => return Err(error),
                 None if !taken => break,
@@ -175,7 +180,8 @@ impl<'t, R: Read> Source<'t, R> {
                             Content::Cells(first_cell)
                         } else {
                             batch.cells.truncate(first_cell as usize);
-                            bad(format!("the row has {found} cells, the header {}", layout.width))
+                            let [found, wanted] = [found, layout.width].map(|all| all.saturating_sub(layout.added));
+                            bad(format!("the row has {found} cells, the header {wanted}"))
                         };
                         (end, next, lines, self.doubt.saturating_sub(next), content)
                     }

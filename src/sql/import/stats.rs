@@ -13,7 +13,7 @@ use super::reject::Rejects;
 use crate::error::{Error, ErrorKind, Result};
 use crate::records::strategy::Strategy;
 use crate::sql::driver::{Done, RowStatus};
-use crate::sql::failure::copy;
+use crate::sql::failure::{DatabaseError, copy};
 use crate::sql::look::tell;
 use crate::sql::metrics::Metrics;
 use crate::sql::run::Fate;
@@ -108,9 +108,23 @@ impl LineError {
     }
 }
 
+/// An error in words, without the place that it carries: the line tells it.
+fn reason(error: &Error) -> String {
+    let mut reason = error.message().to_owned();
+    if let Some(detail) = DatabaseError::of(error).and_then(DatabaseError::detail) {
+        if !reason.contains(detail) {
+            reason = format!("{reason} ({detail})");
+        }
+    }
+    match error.field_errors() {
+        [field] if !field.path.is_empty() && !reason.contains(&field.path) => format!("{}: {reason}", field.path),
+        _ => reason,
+    }
+}
+
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.error)
+        write!(f, "line {}: {}", self.line, reason(&self.error))
     }
 }
 
@@ -190,7 +204,7 @@ impl ImportStats {
             Fate::Failed(error) if error.is_in_doubt() => {
                 let lines = batch.entries.first().zip(batch.entries.last());
                 self.in_doubt_lines.extend(lines.map(|(first, last)| first.line..=last.line));
-                let why = format!("in doubt: {error}");
+                let why = format!("in doubt: {}", reason(&error));
                 self.first_error(batch, 0, error);
                 (vec![RowStatus::InDoubt; rows], Vec::new(), why)
             }
@@ -198,22 +212,22 @@ impl ImportStats {
                 Some(bad) => {
                     let mut statuses = vec![RowStatus::RolledBack; rows];
                     statuses[bad] = RowStatus::Failed;
-                    let why = format!("rolled back with line {}: {error}", batch.entries[bad].line);
+                    let why = format!("rolled back with line {}: {}", batch.entries[bad].line, reason(&error));
                     (statuses, vec![(bad, error)], why)
                 }
                 None => {
-                    let why = error.to_string();
+                    let why = reason(&error);
                     self.first_error(batch, 0, error);
                     (vec![RowStatus::Failed; rows], Vec::new(), why)
                 }
             },
             Fate::NotRun(error) => {
-                let why = format!("not sent: {error}");
+                let why = format!("not sent: {}", reason(&error));
                 self.stopped.get_or_insert(Arc::new(error));
                 (vec![RowStatus::NotRun; rows], Vec::new(), why)
             }
             Fate::Undone(error) => {
-                (vec![RowStatus::RolledBack; rows], Vec::new(), format!("rolled back: {error}"))
+                (vec![RowStatus::RolledBack; rows], Vec::new(), format!("rolled back: {}", reason(&error)))
             }
         };
         errors.sort_by_key(|(row, _)| *row);
@@ -227,7 +241,7 @@ impl ImportStats {
             };
             if is_rejected && rejects.is_wanted() {
                 match &own {
-                    Some(error) => rejects.write(batch, entry, &error.to_string())?,
+                    Some(error) => rejects.write(batch, entry, &reason(error))?,
                     None => rejects.write(batch, entry, &why)?,
                 }
                 self.rejected += 1;
@@ -363,10 +377,10 @@ impl ImportError {
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { stats, line, error } = &*self.0;
-        if let Some(line) = line {
-            write!(f, "line {line}: ")?;
+        match line {
+            Some(line) => write!(f, "line {line}: {}", reason(error))?,
+            None => write!(f, "{error}")?,
         }
-        write!(f, "{error}")?;
         if stats.total > 0 {
             let bad = stats.total - stats.succeeded();
             write!(f, " ({bad} of {} rows did not succeed", stats.total)?;
