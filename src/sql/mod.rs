@@ -1,4 +1,4 @@
-//! Batches on PostgreSQL and SQLite: get, insert, update, upsert, delete, compute, and raw SQL.
+//! Batches on PostgreSQL and SQLite: get, insert, update, upsert, delete, compute, import, and raw SQL.
 //!
 //! A [`Database`] has tables ([`Database::table`]), a [`Table`] has verbs, and a verb runs as its
 //! [`BatchConfig`] says. The flow: rows -> looked at, grouped by columns, cut -> connections of the pool, one a
