@@ -137,7 +137,8 @@ both! {
         }
         let reasons = |file: &str| file.matches("the row has 3 cells, the header 2").count();
         assert_eq!((reasons(&first), reasons(&second)), (1, 1));
-        let mended = second.replace(",x,", ",9,");
+        let is_text = |line: &&str| !line.contains('\u{fffd}');
+        let mended = second.lines().filter(is_text).collect::<Vec<_>>().join("\n").replace(",x,", ",9,");
         assert_eq!(import(place, mended.as_bytes(), ImportOptions::new()).inserted, 1);
         assert_eq!(texts(place).last().unwrap().as_deref(), Some("a \"b\""));
     }
