@@ -131,7 +131,12 @@ fn flights(db: &Database, data: &Path) -> batchcall::Result<()> {
     std::fs::remove_dir_all(&rejects).map_err(Error::other)
 }
 
-fn import(db: &Database, table: &str, file: &Path, options: ImportOptions<'_>) -> batchcall::Result<ImportStats> {
+fn import(
+    db: &Database,
+    table: &str,
+    file: &Path,
+    options: ImportOptions<'_>,
+) -> batchcall::Result<ImportStats> {
     let config = BatchConfig::new().strategy(Strategy::Parallel).max_workers(2).continue_on_error(true);
     let input = File::open(file).map_err(|error| Error::other(format!("{}: {error}", file.display())))?;
     Ok(db.table::<Record>(table).config(config).import(input, options)?)

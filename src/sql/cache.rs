@@ -166,3 +166,57 @@ pub(crate) fn typed<T: DeserializeOwned>(rows: &[Option<Arc<Record>>]) -> Option
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str) -> TableInfo {
+        TableInfo {
+            name: TableName::parse(name).unwrap(),
+            columns: Vec::new(),
+            key: vec![0],
+            uniques: Vec::new(),
+            foreign_keys: Vec::new(),
+            copies: true,
+        }
+    }
+
+    #[test]
+    fn a_row_read_before_a_write_and_kept_after_it_is_not_found() {
+        let cache = Cache::new(&CacheConfig::new());
+        let (table, other, key) = (table("t"), table("u"), Key::from(1));
+        for forget in [true, false] {
+            let reading = cache.shelf(&table, &[0]);
+            let beside = cache.shelf(&other, &[0]);
+            drop(Forget { cache: Some(&cache), table: Some(&table).filter(|_| forget) });
+            cache.keep(&reading, &key, Record::from_iter([("n", "old")]));
+            cache.keep(&beside, &key, Record::new());
+            assert!(cache.row(&cache.shelf(&table, &[0]), &key).is_none());
+            assert_eq!(cache.row(&cache.shelf(&other, &[0]), &key).is_some(), forget);
+        }
+    }
+
+    #[test]
+    fn rows_are_apart_by_table_key_columns_and_key() {
+        let cache = Cache::new(&CacheConfig::new());
+        let (a, b) = (table("one.t"), table("two.t"));
+        cache.keep(&cache.shelf(&a, &[0]), &Key::from(1), Record::new());
+        assert!(cache.row(&cache.shelf(&a, &[0]), &Key::from(1)).is_some());
+        for (table, key, row) in [(&b, 0, Key::from(1)), (&a, 1, Key::from(1)), (&a, 0, Key::from("1"))] {
+            assert!(cache.row(&cache.shelf(table, &[key]), &row).is_none(), "{key} {row}");
+        }
+    }
+
+    #[test]
+    fn no_more_rows_than_the_capacity_are_kept_and_none_for_longer_than_its_time() {
+        let cache = Cache::new(&CacheConfig::new().capacity(10));
+        let shelf = cache.shelf(&table("t"), &[0]);
+        (0..100).for_each(|id| drop(cache.keep(&shelf, &Key::from(id), Record::new())));
+        cache.rows.run_pending_tasks();
+        assert!(cache.rows.entry_count() <= 10);
+        let cache = Cache::new(&CacheConfig::new().time_to_live(Duration::ZERO));
+        cache.keep(&shelf, &Key::from(1), Record::new());
+        assert!(cache.row(&shelf, &Key::from(1)).is_none());
+    }
+}

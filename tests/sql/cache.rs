@@ -83,7 +83,7 @@ fn every_write_forgets() {
         }),
         ("execute", &|| assert_eq!(db.execute("UPDATE items SET n = 5 WHERE id = 1", ()).unwrap(), 1)),
         ("execute_many", &|| {
-            drop(db.execute_many("UPDATE items SET n = $1 WHERE id = 1", &[[6]]).unwrap());
+            drop(db.execute_many("UPDATE items SET n = $1 WHERE id = 1", [[6]]).unwrap());
         }),
         ("a query that writes", &|| {
             drop(db.query::<i64>("UPDATE items SET n = 7 WHERE id = 1 RETURNING n", ()).unwrap());

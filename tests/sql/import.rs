@@ -247,6 +247,15 @@ both! {
         assert_eq!(lines, (0..10).map(|n| n * 1000 + 9).collect::<Vec<u64>>());
     }
 
+    fn no_more_is_read_ahead_than_memory_holds(place) {
+        let table = planes(place);
+        let mut endless = Endless(0);
+        let error = table.import(&mut endless, ImportOptions::new()).unwrap_err();
+        assert_eq!(error.line(), Some(2));
+        assert!(endless.0 < 32 << 20, "{} bytes", endless.0);
+        assert!(error.stats().unread_from.is_some());
+    }
+
     fn a_null_where_none_may_be_is_the_default(place) {
         let table = planes(place);
         let stats = table.import(&b"tailnum,seats\nA,\nB,2\nC,\n"[..], ImportOptions::new()).unwrap();
@@ -261,6 +270,22 @@ both! {
         let table = planes(place).pre_process(|_| Ok(Processed::Drop));
         let error = table.import(&b"tailnum\nA\n"[..], ImportOptions::new()).unwrap_err();
         assert!(error.to_string().contains("ImportOptions::pre_process"), "{error}");
+    }
+}
+
+/// Rows without end, of which the first is bad; counts what was read of them.
+struct Endless(usize);
+
+impl Read for Endless {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let given = if self.0 == 0 { b"tailnum,seats\nA,many\n".as_slice() } else { b"B,1\nC,2\nD,3\nE,4\n" };
+        let mut read = 0;
+        while read + given.len() <= into.len() && (self.0 > 0 || read == 0) {
+            into[read..read + given.len()].copy_from_slice(given);
+            read += given.len();
+        }
+        self.0 += read;
+        Ok(read)
     }
 }
 

@@ -25,7 +25,12 @@ fn twice(place: &Place, input: &[u8], options: fn() -> ImportOptions<'static>) -
     let stats = import(place, input, options().reject_to(&mut first));
     assert_eq!(stats.rejected, stats.failed);
     let again = import(place, &first, options().reject_to(&mut second));
-    assert_eq!((again.total, again.failed), (stats.failed, stats.failed), "{}", String::from_utf8_lossy(&first));
+    assert_eq!(
+        (again.total, again.failed),
+        (stats.failed, stats.failed),
+        "{}",
+        String::from_utf8_lossy(&first)
+    );
     (String::from_utf8_lossy(&first).into_owned(), String::from_utf8_lossy(&second).into_owned())
 }
 

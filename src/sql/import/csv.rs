@@ -21,12 +21,7 @@ pub(super) enum Scan {
         lines: u64,
     },
     /// A row that cannot be read. Only its first line is given up; up to `doubt` nothing is sure.
-    Bad {
-        end: usize,
-        next: usize,
-        doubt: usize,
-        why: &'static str,
-    },
+    Bad { end: usize, next: usize, doubt: usize, why: &'static str },
 }
 
 /// How text is cut.
@@ -137,8 +132,13 @@ fn bad(text: &[u8], doubt: usize, why: &'static str) -> Scan {
 pub(super) fn after(raw: &[u8], delimiter: u8, cells: usize) -> usize {
     let mut at = 0;
     for _ in 0..cells {
-        let end = if raw.get(at) == Some(&b'"') { closing(raw, at + 1, true).map(|(end, _)| end) } else { Some(at) };
-        let found = end.and_then(|end| raw[end..].iter().position(|byte| *byte == delimiter).map(|by| end + by));
+        let end = if raw.get(at) == Some(&b'"') {
+            closing(raw, at + 1, true).map(|(end, _)| end)
+        } else {
+            Some(at)
+        };
+        let found =
+            end.and_then(|end| raw[end..].iter().position(|byte| *byte == delimiter).map(|by| end + by));
         match found {
             Some(end) => at = end + 1,
             None => return 0,

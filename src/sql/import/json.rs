@@ -22,7 +22,8 @@ pub(super) fn read(line: &[u8], table: &TableInfo, reading: &Reading) -> Content
 
 fn parse(line: &[u8]) -> Result<Record> {
     let text = std::str::from_utf8(line).map_err(|error| invalid(format!("no UTF-8: {error}")))?;
-    let record: Record = serde_json::from_str(text).map_err(|error| invalid(format!("no JSON object: {error}")))?;
+    let record: Record =
+        serde_json::from_str(text).map_err(|error| invalid(format!("no JSON object: {error}")))?;
     // A line that was rejected because it was no object.
     match record.get(RAW) {
         Some(Value::String(raw)) => parse(raw.as_bytes()),
@@ -63,7 +64,10 @@ pub(super) fn check(record: &Record, table: &TableInfo) -> Result<(), Error> {
         match table.column(name) {
             None => problems.push(FieldError::new(name, table.unknown(name))),
             Some(column) if table.columns[column].generated => {
-                problems.push(FieldError::new(name, format!("{}.{name} is computed by the database", table.name)));
+                problems.push(FieldError::new(
+                    name,
+                    format!("{}.{name} is computed by the database", table.name),
+                ));
             }
             Some(_) => {}
         }

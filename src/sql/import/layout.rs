@@ -106,7 +106,8 @@ impl Layout {
         }
         for column in key.iter().filter(|column| !fields.iter().any(|field| field.column == **column)) {
             let name = &table.columns[*column].name;
-            problems.push(FieldError::new(name, format!("the header has no {name:?}, which tells rows apart")));
+            problems
+                .push(FieldError::new(name, format!("the header has no {name:?}, which tells rows apart")));
         }
         if fields.is_empty() && problems.is_empty() {
             problems.push(FieldError::new("", "the header has no column to import"));
@@ -148,5 +149,8 @@ impl Layout {
 }
 
 fn is_texty(ty: &ColumnType) -> bool {
-    matches!(ty, ColumnType::Text | ColumnType::Bytes | ColumnType::Enum | ColumnType::Other | ColumnType::Any)
+    matches!(
+        ty,
+        ColumnType::Text | ColumnType::Bytes | ColumnType::Enum | ColumnType::Other | ColumnType::Any
+    )
 }

@@ -37,10 +37,10 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::strategy::Strategy;
 
 /// What chunks of an import may hold of memory together.
-const MEMORY: usize = 24 << 20;
+const MEMORY: usize = 28 << 20;
 
 /// The most bytes of one: enough for a server's own pace.
-const CHUNK: usize = 2 << 20;
+const CHUNK: usize = 4 << 20;
 
 impl<T> Table<'_, T> {
     /// Imports rows from CSV with a header, or from JSON Lines.
@@ -89,11 +89,7 @@ impl<T> Table<'_, T> {
     /// [`ImportError`], with what became of every row that was read, when the import ended before its input
     /// did, or without `continue_on_error` when a row did not succeed. [`Invalid`](ErrorKind::Invalid) before
     /// anything is sent for columns that the table does not have, or options that do not fit together.
-    pub fn import(
-        &self,
-        reader: impl Read,
-        options: ImportOptions<'_>,
-    ) -> Result<ImportStats, ImportError> {
+    pub fn import(&self, reader: impl Read, options: ImportOptions<'_>) -> Result<ImportStats, ImportError> {
         let mut stats = ImportStats::new(self.config.strategy);
         let deadline = self.deadline();
         let ran = import(self, reader, options, deadline, &mut stats);

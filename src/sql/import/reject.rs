@@ -48,7 +48,8 @@ impl<'o> Rejects<'o> {
     /// Writes a row as it was read, with why it is here.
     pub(super) fn write(&mut self, batch: &Batch, entry: &Entry, why: &str) -> Result<()> {
         let Some(to) = &mut self.to else { return Ok(()) };
-        let why: String = why.chars().take(SHOWN).map(|each| if each.is_control() { ' ' } else { each }).collect();
+        let why: String =
+            why.chars().take(SHOWN).map(|each| if each.is_control() { ' ' } else { each }).collect();
         let raw = batch.raw(entry);
         let mut row = Vec::with_capacity(raw.len() + why.len() + 40);
         match self.format {

@@ -203,9 +203,8 @@ impl Sending<'_> {
                     mask |= 1 << number;
                 }
                 if field.json && !null {
-                    if let Err(error) = serde_json::from_str::<IgnoredAny>(value) {
-                        return Err(invalid(format!("{} is no JSON: {error}", field.name)));
-                    }
+                    serde_json::from_str::<IgnoredAny>(value)
+                        .map_err(|error| invalid(format!("{} is no JSON: {error}", field.name)))?;
                 }
             }
         }

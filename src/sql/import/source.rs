@@ -180,7 +180,8 @@ impl<'t, R: Read> Source<'t, R> {
                             Content::Cells(first_cell)
                         } else {
                             batch.cells.truncate(first_cell as usize);
-                            let [found, wanted] = [found, layout.width].map(|all| all.saturating_sub(layout.added));
+                            let [found, wanted] =
+                                [found, layout.width].map(|all| all.saturating_sub(layout.added));
                             bad(format!("the row has {found} cells, the header {wanted}"))
                         };
                         (end, next, lines, self.doubt.saturating_sub(next), content)
@@ -232,13 +233,7 @@ fn bad(message: String) -> Content {
 }
 
 /// Shows a row to `pre_process`.
-fn look(
-    batch: &mut Batch,
-    entry: usize,
-    layout: &Layout,
-    table: &TableInfo,
-    before: &Before<'_>,
-) -> Content {
+fn look(batch: &mut Batch, entry: usize, layout: &Layout, table: &TableInfo, before: &Before<'_>) -> Content {
     let content = std::mem::replace(&mut batch.entries[entry].content, Content::Dropped);
     let (record, content) = match content {
         Content::Cells(first) => match layout.record(batch, first) {

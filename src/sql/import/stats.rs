@@ -111,13 +111,14 @@ impl LineError {
 /// An error in words, without the place that it carries: the line tells it.
 fn reason(error: &Error) -> String {
     let mut reason = error.message().to_owned();
-    if let Some(detail) = DatabaseError::of(error).and_then(DatabaseError::detail) {
-        if !reason.contains(detail) {
-            reason = format!("{reason} ({detail})");
-        }
+    let detail = DatabaseError::of(error).and_then(DatabaseError::detail);
+    if let Some(detail) = detail.filter(|detail| !reason.contains(*detail)) {
+        reason = format!("{reason} ({detail})");
     }
     match error.field_errors() {
-        [field] if !field.path.is_empty() && !reason.contains(&field.path) => format!("{}: {reason}", field.path),
+        [field] if !field.path.is_empty() && !reason.contains(&field.path) => {
+            format!("{}: {reason}", field.path)
+        }
         _ => reason,
     }
 }
@@ -212,7 +213,8 @@ impl ImportStats {
                 Some(bad) => {
                     let mut statuses = vec![RowStatus::RolledBack; rows];
                     statuses[bad] = RowStatus::Failed;
-                    let why = format!("rolled back with line {}: {}", batch.entries[bad].line, reason(&error));
+                    let why =
+                        format!("rolled back with line {}: {}", batch.entries[bad].line, reason(&error));
                     (statuses, vec![(bad, error)], why)
                 }
                 None => {
