@@ -300,6 +300,14 @@ impl Error {
         self
     }
 
+    /// The same with another class: what looked like one thing was another.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[must_use]
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Adds how often the request was sent or tried.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {

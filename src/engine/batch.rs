@@ -71,6 +71,7 @@ pub struct BatchCall<'env, C: Connect, T> {
     idempotent: bool,
     retry: RetryPolicy,
     executed: AtomicBool,
+    one_at_hand: bool,
     problems: Vec<String>,
 }
 
@@ -109,6 +110,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             idempotent: false,
             retry: RetryPolicy::new(),
             executed: AtomicBool::new(false),
+            one_at_hand: false,
             problems: Vec::new(),
         }
     }
@@ -433,7 +435,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         let (workers, shared, stop) = self.prepare(usize::MAX);
         // Twice the workers: one call under way and one at hand for each.
         let room = workers.len().saturating_mul(2);
-        let (item_sender, item_receiver) = bounded(room);
+        let (item_sender, item_receiver) = bounded(if self.one_at_hand { 0 } else { room });
         let (sender, outcomes) = bounded(room);
         let queue = Items::new(item_receiver, &call, self.id);
         let mut stats = Stats::of_workers(workers.len());
@@ -490,6 +492,13 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
         )?;
         finish(&mut stats, &workers, began);
         Ok(stats)
+    }
+
+    /// Takes items of a stream one before they are needed, and no more: for iterators whose next item depends
+    /// on outcomes.
+    pub(crate) fn one_at_hand(mut self) -> Self {
+        self.one_at_hand = true;
+        self
     }
 
     /// A batch of the calls that failed or did not run, with their places and ids, on the same backend
@@ -570,6 +579,7 @@ impl<'env, C: Connect, T> BatchCall<'env, C, T> {
             idempotent: self.idempotent,
             retry: self.retry.clone(),
             executed: AtomicBool::new(false),
+            one_at_hand: self.one_at_hand,
             problems,
         }
     }

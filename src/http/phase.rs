@@ -37,6 +37,8 @@ pub(super) struct Trace {
     /// Whether the server hung up before it had the whole request.
     pub(super) cut_off: bool,
     pub(super) late: Option<Late>,
+    /// Whether the connection is of no further use, although it looks open.
+    spent: bool,
     depth: u32,
     deadline: Instant,
     connect_deadline: Instant,
@@ -53,6 +55,7 @@ impl Trace {
             broken: false,
             cut_off: false,
             late: None,
+            spent: false,
             depth: 0,
             deadline,
             connect_deadline: deadline,
@@ -83,7 +86,8 @@ impl Phase {
 
     /// A request begins that has to be over at the deadline.
     pub(super) fn begin(&self, deadline: Instant) {
-        *self.lock() = Trace::new(deadline);
+        let mut trace = self.lock();
+        *trace = Trace { spent: trace.spent, ..Trace::new(deadline) };
     }
 
     pub(super) fn trace(&self) -> Trace {
@@ -107,6 +111,7 @@ impl Phase {
         if trace.depth == 0 && opened {
             trace.connecting = false;
             trace.fresh = true;
+            trace.spent = false;
         }
     }
 
@@ -155,6 +160,15 @@ impl Phase {
         let mut trace = self.lock();
         trace.cut_off = trace.written > 0;
         trace.cut_off
+    }
+
+    /// The connection is not to be used for another request.
+    pub(super) fn spend(&self) {
+        self.lock().spent = true;
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.lock().spent
     }
 
     pub(super) fn no_name(&self) {

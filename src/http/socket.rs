@@ -282,7 +282,7 @@ impl Transport for Socket {
     /// Asked before a kept connection is used again. Anything to read is a reason not to: the end of
     /// the stream, a TLS goodbye, or an answer that nobody waits for.
     fn is_open(&mut self) -> bool {
-        if self.stream.set_nonblocking(true).is_err() {
+        if self.phase.is_spent() || self.stream.set_nonblocking(true).is_err() {
             return false;
         }
         let nothing = matches!(

@@ -22,6 +22,8 @@ use crate::error::Result;
 /// A timeout so long that nobody waits for it; `Instant` can hold it.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+const PAYLOAD_TOO_LARGE: u16 = 413;
+
 /// One session's line to the server.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -180,7 +182,13 @@ impl Line {
         })?;
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
-        if status < 400 && self.phase.trace().cut_off {
+        let cut_off = self.phase.trace().cut_off;
+        if cut_off || status == PAYLOAD_TOO_LARGE {
+            // A server that does not read the whole request hangs up, some time: a write that goes out just
+            // before would be in doubt.
+            self.phase.spend();
+        }
+        if status < 400 && cut_off {
             // Only a refusal makes sense before the whole request has arrived.
             return Err(Failure::read(io::Error::from(io::ErrorKind::BrokenPipe).into(), &attempt(None)));
         }

@@ -11,7 +11,6 @@ use super::{Memory, Session, State, Step, answered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records::capabilities::Capabilities;
 use crate::records::chunk::{Answer, Applied, Chunk};
-use crate::records::load::bytes;
 use crate::records::record::{Record, RecordId};
 use crate::records::store::RecordStore;
 
@@ -139,7 +138,8 @@ impl Tables {
     fn too_large(&self, chunk: &Chunk<'_>) -> bool {
         self.max_records.is_some_and(|most| chunk.len() > most)
             || self.max_bytes.is_some_and(|most| {
-                bytes(&chunk.records()) + bytes(&chunk.ids()) + bytes(chunk.values()) > most
+                let sent = (chunk.records(), chunk.ids(), chunk.values());
+                serde_json::to_vec(&sent).is_ok_and(|sent| sent.len() > most)
             })
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Nature;
+use crate::records::record::Record;
 
 /// What a method is called with.
 ///
@@ -117,20 +118,72 @@ impl Args {
     pub(super) fn record_ids(&self) -> Option<&[i64]> {
         self.ids.as_deref()
     }
+}
+
+/// A call's arguments, and records that are written to the request from where they lie: a copy of each would
+/// cost more than everything else that is done to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    args: &'a Args,
+    /// The first argument by position.
+    bulk: Option<(&'static str, Bulk<'a>)>,
+}
+
+/// Borrowed records as an argument.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bulk<'a> {
+    /// A list of records.
+    Records(&'a [Record]),
+    /// A list of those at some places.
+    Chosen(&'a [Record], &'a [usize]),
+    /// A list of the values of records whose ids go beside it.
+    Rows(&'a [(i64, &'a Map<String, Value>)]),
+    /// The values of one record.
+    One(&'a Map<String, Value>),
+}
+
+impl Serialize for Bulk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Records(records) => records.serialize(serializer),
+            Self::Chosen(records, places) => serializer.collect_seq(places.iter().map(|at| &records[*at])),
+            Self::Rows(rows) => serializer.collect_seq(rows.iter().map(|(_, values)| values)),
+            Self::One(values) => values.serialize(serializer),
+        }
+    }
+}
+
+impl<'a> From<&'a Args> for Call<'a> {
+    fn from(args: &'a Args) -> Self {
+        Self { args, bulk: None }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Arguments with records before those by position, and their name.
+    pub(super) fn bulk(args: &'a Args, name: &'static str, bulk: Bulk<'a>) -> Self {
+        Self { args, bulk: Some((name, bulk)) }
+    }
+
+    /// Everything but the records.
+    pub(super) fn args(&self) -> &'a Args {
+        self.args
+    }
 
     /// The names of the arguments by position.
-    pub(super) fn positional_names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.positional.iter().map(|(name, _)| name.as_ref())
+    pub(super) fn positional_names(&self) -> impl Iterator<Item = &str> {
+        let first = self.bulk.iter().map(|(name, _)| *name);
+        first.chain(self.args.positional.iter().map(|(name, _)| name.as_ref()))
     }
 
     /// Refuses what would do something else on one protocol than on another.
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message));
-        if let Some(id) = self.ids.iter().flatten().find(|id| **id <= 0) {
+        if let Some(id) = self.args.ids.iter().flatten().find(|id| **id <= 0) {
             return invalid(format!("{id} is no id of a record"));
         }
-        let mut names: Vec<&str> =
-            self.positional.iter().chain(&self.named).map(|(name, _)| name.as_ref()).collect();
+        let named = self.args.named.iter().map(|(name, _)| name.as_ref());
+        let mut names: Vec<&str> = self.positional_names().chain(named).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return invalid(format!("the argument {:?} is given twice", twice[0]));
@@ -142,30 +195,34 @@ impl Args {
     }
 
     /// The arguments by position, the ids before them.
-    pub(super) fn as_list(&self) -> Positional<'_> {
-        Positional(self)
+    pub(super) fn as_list(&self) -> Positional<'a> {
+        Positional(*self)
     }
 
     /// The arguments by name and the context.
-    pub(super) fn as_keywords<'a>(&'a self, context: &'a Context) -> Keywords<'a> {
-        Keywords { args: self, context }
+    pub(super) fn as_keywords(&self, context: &'a Context) -> Keywords<'a> {
+        Keywords { args: self.args, context }
     }
 
     /// Everything by name; `names` in place of those of the arguments by position.
-    pub(super) fn as_object<'a>(&'a self, context: &'a Context, names: Option<&'a [String]>) -> Object<'a> {
-        Object { args: self, context, names: names.unwrap_or_default() }
+    pub(super) fn as_object(&self, context: &'a Context, names: Option<&'a [String]>) -> Object<'a> {
+        Object { call: *self, context, names: names.unwrap_or_default() }
     }
 }
 
-pub(super) struct Positional<'a>(&'a Args);
+pub(super) struct Positional<'a>(Call<'a>);
 
 impl Serialize for Positional<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        if let Some(ids) = &self.0.ids {
+        let Call { args, bulk } = &self.0;
+        if let Some(ids) = &args.ids {
             list.serialize_element(ids)?;
         }
-        for (_, value) in &self.0.positional {
+        if let Some((_, bulk)) = bulk {
+            list.serialize_element(bulk)?;
+        }
+        for (_, value) in &args.positional {
             list.serialize_element(value)?;
         }
         list.end()
@@ -191,7 +248,7 @@ impl Serialize for Keywords<'_> {
 }
 
 pub(super) struct Object<'a> {
-    args: &'a Args,
+    call: Call<'a>,
     context: &'a Context,
     names: &'a [String],
 }
@@ -199,13 +256,19 @@ pub(super) struct Object<'a> {
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        if let Some(ids) = &self.args.ids {
+        let Call { args, bulk } = &self.call;
+        if let Some(ids) = &args.ids {
             map.serialize_entry("ids", ids)?;
         }
-        for (index, (name, value)) in self.args.positional.iter().enumerate() {
-            map.serialize_entry(self.names.get(index).map_or(name.as_ref(), String::as_str), value)?;
+        let mut learned = self.names.iter();
+        let mut known_as = |name| learned.next().map_or(name, String::as_str);
+        if let Some((name, bulk)) = bulk {
+            map.serialize_entry(known_as(name), bulk)?;
         }
-        for (name, value) in &self.args.named {
+        for (name, value) in &args.positional {
+            map.serialize_entry(known_as(name), value)?;
+        }
+        for (name, value) in &args.named {
             map.serialize_entry(name, value)?;
         }
         if !self.context.is_empty() {
@@ -225,23 +288,50 @@ mod tests {
     fn the_same_arguments_are_written_for_every_protocol() {
         let args = Args::ids([7]).arg("vals", json!({"name": "x"})).named("limit", 5);
         let context = Context::new().lang("fr_FR");
-        assert_eq!(json!(args.as_list()), json!([[7], {"name": "x"}]));
-        assert_eq!(json!(args.as_keywords(&context)), json!({"limit": 5, "context": {"lang": "fr_FR"}}));
+        let call = Call::from(&args);
+        assert_eq!(json!(call.as_list()), json!([[7], {"name": "x"}]));
+        assert_eq!(json!(call.as_keywords(&context)), json!({"limit": 5, "context": {"lang": "fr_FR"}}));
         assert_eq!(
-            json!(args.as_object(&context, None)),
+            json!(call.as_object(&context, None)),
             json!({"ids": [7], "vals": {"name": "x"}, "limit": 5, "context": {"lang": "fr_FR"}})
         );
         let names = ["values".to_owned()];
-        assert_eq!(json!(args.as_object(&context, Some(&names)))["values"], json!({"name": "x"}));
+        assert_eq!(json!(call.as_object(&context, Some(&names)))["values"], json!({"name": "x"}));
+    }
+
+    #[test]
+    fn borrowed_records_are_written_as_an_argument_by_position_would_be() {
+        let records: Vec<Record> = ["a", "b", "c"].map(|name| Record::from_iter([("name", name)])).into();
+        let rows: Vec<_> = records.iter().map(|record| (1, record.as_map())).collect();
+        let (context, names) = (Context::new(), ["vals".to_owned(), "spec".to_owned()]);
+        let rest = Args::ids([7]).arg("specification", json!({})).named("limit", 5);
+        for (bulk, value) in [
+            (Bulk::Records(&records), json!([{"name": "a"}, {"name": "b"}, {"name": "c"}])),
+            (Bulk::Chosen(&records, &[2, 0]), json!([{"name": "c"}, {"name": "a"}])),
+            (Bulk::Rows(&rows[1..]), json!([{"name": "b"}, {"name": "c"}])),
+            (Bulk::One(records[1].as_map()), json!({"name": "b"})),
+        ] {
+            let owned =
+                Args::ids([7]).arg("vals_list", value).arg("specification", json!({})).named("limit", 5);
+            let (owned, call) = (Call::from(&owned), Call::bulk(&rest, "vals_list", bulk));
+            assert_eq!(json!(call.as_list()), json!(owned.as_list()));
+            for names in [None, Some(&names[..]), Some(&names[..1])] {
+                assert_eq!(json!(call.as_object(&context, names)), json!(owned.as_object(&context, names)));
+            }
+            assert!(call.positional_names().eq(owned.positional_names()));
+            assert!(call.check().is_ok());
+            let twice = Args::new().named("vals_list", 1);
+            assert!(Call::bulk(&twice, "vals_list", bulk).check().is_err());
+        }
     }
 
     #[test]
     fn what_protocols_would_read_differently_is_refused() {
-        assert!(Args::ids([0]).check().is_err());
-        assert!(Args::ids([-1]).check().is_err());
-        assert!(Args::new().arg("a", 1).named("a", 2).check().is_err());
-        assert!(Args::new().named("context", json!({})).check().is_err());
-        assert!(Args::new().named("ids", json!([1])).check().is_err());
-        assert!(Args::ids([1]).arg("a", 1).named("b", 2).check().is_ok());
+        assert!(Call::from(&Args::ids([0])).check().is_err());
+        assert!(Call::from(&Args::ids([-1])).check().is_err());
+        assert!(Call::from(&Args::new().arg("a", 1).named("a", 2)).check().is_err());
+        assert!(Call::from(&Args::new().named("context", json!({}))).check().is_err());
+        assert!(Call::from(&Args::new().named("ids", json!([1]))).check().is_err());
+        assert!(Call::from(&Args::ids([1]).arg("a", 1).named("b", 2)).check().is_ok());
     }
 }

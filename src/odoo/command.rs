@@ -1,7 +1,7 @@
 //! Commands for one2many and many2many fields: what to do with the records on the other side.
 
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What to do with the records of a one2many or many2many field.
 ///
@@ -75,12 +75,11 @@ impl Serialize for Command {
 /// Plain values do, and so do the commands that update a record by id, clear the links and set them.
 /// A command that creates a record would create a second one; one that deletes, unlinks or links a
 /// record acts on what others may have changed in between.
-pub(super) fn is_repeatable(values: &Value) -> bool {
-    let Some(values) = values.as_object() else { return true };
+pub(super) fn is_repeatable(values: &Map<String, Value>) -> bool {
     values.values().all(|value| match value {
         Value::Array(items) => items.iter().all(|item| match item.as_array().map(Vec::as_slice) {
             Some([code, rest @ ..]) => match code.as_u64() {
-                Some(1) => rest.get(1).is_none_or(is_repeatable),
+                Some(1) => rest.get(1).and_then(Value::as_object).is_none_or(is_repeatable),
                 Some(0 | 2 | 3 | 4) => false,
                 _ => true,
             },
@@ -123,7 +122,7 @@ mod tests {
             (json!({"line_ids": [[4, 5]]}), false),
             (json!({"payload": [1, 2, 3]}), true),
         ] {
-            assert_eq!(is_repeatable(&values), repeatable, "{values}");
+            assert_eq!(is_repeatable(values.as_object().unwrap()), repeatable, "{values}");
         }
     }
 }

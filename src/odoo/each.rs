@@ -6,20 +6,24 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::args::Args;
+use super::args::{Args, Bulk, Call};
 use super::cells::{self, Sheet};
 use super::command::is_repeatable;
 use super::context::Context;
 use super::protocol::{JSON2_SINCE, Protocol, major};
 use super::rpc::{self, Reply};
 use super::session::Session;
-use super::verbs::{FieldInfo, to_values};
+use super::verbs::{FieldInfo, to_record};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::http::Nature;
 use crate::records::outcome::SharedError;
+use crate::records::record::Record;
 
 /// What became of each record.
 pub(super) type Each = Vec<Result<()>>;
+
+/// The id of a record and what to write to it.
+pub(super) type Row<'a> = (i64, &'a Map<String, Value>);
 
 impl Session {
     /// Writes to each record its own values, and says what became of each.
@@ -44,23 +48,19 @@ impl Session {
         model: &str,
         rows: impl IntoIterator<Item = (i64, V)>,
     ) -> Result<Vec<Result<()>>> {
-        let rows: Vec<(i64, Value)> = rows
+        let rows: Vec<(i64, Record)> = rows
             .into_iter()
-            .map(|(id, values)| Ok((id, to_values(model, &values)?)))
+            .map(|(id, values)| Ok((id, to_record(model, &values)?)))
             .collect::<Result<_>>()?;
+        let rows: Vec<Row<'_>> = rows.iter().map(|(id, values)| (*id, values.as_map())).collect();
         self.write_rows(model, &rows, &Context::new())
     }
 
-    pub(super) fn write_rows(
-        &mut self,
-        model: &str,
-        rows: &[(i64, Value)],
-        context: &Context,
-    ) -> Result<Each> {
+    pub(super) fn write_rows(&mut self, model: &str, rows: &[Row<'_>], context: &Context) -> Result<Each> {
         let Some((_, first)) = rows.first() else { return Ok(Vec::new()) };
         if rows.iter().all(|(_, values)| values == first) {
             let ids = rows.iter().map(|(id, _)| *id);
-            self.write_in(model, ids, first.clone(), context)?;
+            self.write_in(model, ids, first, context)?;
             return Ok(rows.iter().map(|_| Ok(())).collect());
         }
         if self.version()? >= JSON2_SINCE {
@@ -74,36 +74,23 @@ impl Session {
         self.write_by_load(model, rows, context)
     }
 
-    pub(super) fn write_in(
-        &mut self,
-        model: &str,
-        ids: impl IntoIterator<Item = i64>,
-        values: Value,
-        context: &Context,
-    ) -> Result<()> {
-        let repeatable = is_repeatable(&values);
-        let args = Args::ids(ids).arg("vals", values).context(context.clone()).idempotent_if(repeatable);
-        self.call(model, "write", args).map(drop)
-    }
-
-    fn save_multi(&mut self, model: &str, rows: &[(i64, Value)], context: &Context) -> Result<()> {
+    fn save_multi(&mut self, model: &str, rows: &[Row<'_>], context: &Context) -> Result<()> {
         let repeatable = rows.iter().all(|(_, values)| is_repeatable(values));
-        let values: Vec<Value> = rows.iter().map(|(_, values)| values.clone()).collect();
         let args = Args::ids(rows.iter().map(|(id, _)| *id))
-            .arg("vals_list", values)
             .arg("specification", json!({}))
             .context(context.clone())
             .idempotent_if(repeatable);
-        self.call(model, "web_save_multi", args).map(drop)
+        let call = Call::bulk(&args, "vals_list", Bulk::Rows(rows));
+        self.exchange(model, "web_save_multi", call).result.map(drop)
     }
 
     /// Before Odoo 19: several requests, so that each record has a result of its own.
-    fn write_by_load(&mut self, model: &str, rows: &[(i64, Value)], context: &Context) -> Result<Each> {
+    fn write_by_load(&mut self, model: &str, rows: &[Row<'_>], context: &Context) -> Result<Each> {
         let fields = self.field_types(model)?;
         let records: Vec<Map<String, Value>> = rows
             .iter()
             .map(|(id, values)| {
-                let mut record = values.as_object().cloned().unwrap_or_default();
+                let mut record = (*values).clone();
                 record.insert(".id".into(), (*id).into());
                 record
             })
@@ -118,7 +105,7 @@ impl Session {
             if each.is_stopped() {
                 break;
             }
-            let written = self.write_in(model, ids, values.clone(), context);
+            let written = self.write_in(model, ids, values, context);
             each.settle(&places, written);
         }
         each.finish()
@@ -201,10 +188,10 @@ impl Session {
 }
 
 /// The places of records with the same values.
-fn groups<'a>(rows: &'a [(i64, Value)], places: &[usize]) -> Vec<(&'a Value, Vec<usize>)> {
-    let mut groups: Vec<(&Value, Vec<usize>)> = Vec::new();
+fn groups<'a>(rows: &[Row<'a>], places: &[usize]) -> Vec<(&'a Map<String, Value>, Vec<usize>)> {
+    let mut groups: Vec<(&Map<String, Value>, Vec<usize>)> = Vec::new();
     for place in places {
-        let values = &rows[*place].1;
+        let values = rows[*place].1;
         match groups.iter_mut().find(|(known, _)| *known == values) {
             Some((_, places)) => places.push(*place),
             None => groups.push((values, vec![*place])),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-use super::args::Args;
+use super::args::Call;
 use super::context::Context;
 use super::refusal::Refusal;
 use super::rpc::Reply;
@@ -39,12 +39,12 @@ pub(super) fn call(
     base: &Base,
     key: Key<'_>,
     (model, method): (&str, &str),
-    args: &Args,
+    call: Call<'_>,
     context: &Context,
     names: Option<&[String]>,
 ) -> Result<Request> {
     let request = Request::new(Method::POST, base.join(&format!("/json/2/{model}/{method}")));
-    key.add_to(request).json(&args.as_object(context, names))
+    key.add_to(request).json(&call.as_object(context, names))
 }
 
 /// Reads an answer: a bare value, or an error by its status.

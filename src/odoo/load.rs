@@ -186,7 +186,7 @@ impl Session {
         let mut waits = self.client.settings.retry.throttled_backoff();
         let mut attempts = 1;
         loop {
-            let answer: Answer = self.call_as(model, "load", args.clone())?;
+            let answer: Answer = self.exchange_as(model, "load", &args)?;
             let loaded = Loaded {
                 ids: serde_json::from_value(answer.ids).ok(),
                 messages: answer.messages.into_iter().map(Into::into).collect(),

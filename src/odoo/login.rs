@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::Args;
+use super::args::{Args, Call};
 use super::client::{Client, Conversation};
 use super::context::Context;
 use super::protocol::{self, JSON2_SINCE, Protocol};
@@ -171,8 +171,9 @@ impl Client {
     /// Whether the key of JSON-2 is good: otherwise every session would find out by itself.
     fn prove_key(&self, conversation: &mut Conversation) -> Result<i64> {
         let (context, args) = (Context::new(), Args::new());
-        let call = ("res.users", "context_get");
-        let request = login(json2::call(&self.settings.base, self.key()?, call, &args, &context, None)?);
+        let method = ("res.users", "context_get");
+        let call = Call::from(&args);
+        let request = login(json2::call(&self.settings.base, self.key()?, method, call, &context, None)?);
         let answer = conversation.wire.send(&request)?;
         match json2::read(&answer, &request).map_err(settled)? {
             Reply::Result(context) => Ok(context.get("uid").and_then(Value::as_i64).unwrap_or_default()),

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
+use super::args::Bulk;
 use super::cells::{self, Sheet};
 use super::client::Odoo;
 use super::context::Context;
 use super::domain::{Domain, field};
-use super::each::is_about_records;
+use super::each::{Row, is_about_records};
 use super::find::Find;
 use super::session::Session;
 use crate::error::{Delivery, Error, ErrorKind, Result};
@@ -32,6 +33,11 @@ const EXTERNAL_ID: &str = "id";
 ///   `country_id/id`.
 /// - Upserts by other fields look the records up and create or write them. Two clients that do so at once
 ///   may both create one; external ids are unique.
+/// - Requests that touch the same parent at once are a conflict: the server tries again for some seconds, then
+///   answers `could not serialize access`, and the request goes again. [`Operation::group_by`] with `parent_id`,
+///   `order_id` and the like keeps them off each other.
+///
+/// [`Operation::group_by`]: crate::Operation::group_by
 impl RecordStore for Odoo {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new().atomic_chunks(true).upsert(true).reads(true).max_bytes(MAX_BYTES)
@@ -39,25 +45,24 @@ impl RecordStore for Odoo {
 
     fn create(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
         let context = lean_context(session, chunk);
-        let values = chunk.records().iter().map(|record| Value::Object(record.as_map().clone())).collect();
-        let ids = session.create_values(chunk.model(), values, context)?;
+        let records = Bulk::Records(chunk.records());
+        let ids = session.create_records(chunk.model(), records, chunk.len(), context)?;
         Ok(ids.into_iter().map(|id| Ok(Applied::Created(id.into()))).collect())
     }
 
     fn update(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
         let ids = numbers(chunk)?;
-        let values = Value::Object(chunk.values().as_map().clone());
         let context = own_context(chunk);
         session
-            .write_in(chunk.model(), ids.iter().copied(), values, &context)
+            .write_in(chunk.model(), ids.iter().copied(), chunk.values().as_map(), &context)
             .map_err(|error| locate(error, chunk.model(), &ids))?;
         Ok(ids.iter().map(|_| Ok(Applied::Updated)).collect())
     }
 
     fn update_each(&self, session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> {
         let ids = numbers(chunk)?;
-        let values = chunk.records().iter().map(|record| Value::Object(record.as_map().clone()));
-        let rows: Vec<(i64, Value)> = ids.iter().copied().zip(values).collect();
+        let values = chunk.records().iter().map(Record::as_map);
+        let rows: Vec<Row<'_>> = ids.iter().copied().zip(values).collect();
         let context = own_context(chunk);
         let each = session
             .write_rows(chunk.model(), &rows, &context)
@@ -292,15 +297,14 @@ fn upsert_by_fields(session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> 
         }
     }
     let own = lean_context(session, chunk);
-    let values = |place: &usize| Value::Object(records[*place].as_map().clone());
     // Two requests are two transactions: what the first one does stays, so only its refusal is the chunk's.
     if !new.is_empty() {
-        let ids = session.create_values(model, new.iter().map(values).collect(), own.clone())?;
+        let ids = session.create_records(model, Bulk::Chosen(records, &new), new.len(), own.clone())?;
         for (place, id) in new.iter().zip(ids) {
             answer[*place] = Ok(Applied::Created(id.into()));
         }
     }
-    let rows: Vec<(i64, Value)> = there.iter().map(|(place, id)| (*id, values(place))).collect();
+    let rows: Vec<Row<'_>> = there.iter().map(|(place, id)| (*id, records[*place].as_map())).collect();
     let ended = if new.is_empty() {
         session.write_rows(model, &rows, &own)?
     } else {
@@ -313,12 +317,7 @@ fn upsert_by_fields(session: &mut Session, chunk: &Chunk<'_>) -> Result<Answer> 
 }
 
 /// Writes rows, halving those that are refused until the bad ones are found.
-fn write_halving(
-    session: &mut Session,
-    model: &str,
-    rows: &[(i64, Value)],
-    context: &Context,
-) -> Vec<Result<()>> {
+fn write_halving(session: &mut Session, model: &str, rows: &[Row<'_>], context: &Context) -> Vec<Result<()>> {
     match session.write_rows(model, rows, context) {
         Ok(each) => each,
         Err(error) if rows.len() == 1 => vec![Err(error)],

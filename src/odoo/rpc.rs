@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::args::Args;
+use super::args::Call;
 use super::context::Context;
 use super::refusal::Refusal;
 use crate::error::{Delivery, ErrorKind, Result};
@@ -48,7 +48,7 @@ pub(super) fn execute_kw(
     base: &Base,
     caller: &Caller<'_>,
     (model, method): (&str, &str),
-    args: &Args,
+    call: Call<'_>,
     context: &Context,
     id: u64,
 ) -> Result<Request> {
@@ -59,7 +59,7 @@ pub(super) fn execute_kw(
         args: A,
     }
     let who = (caller.database, caller.uid, caller.secret.expose());
-    let args = (who.0, who.1, who.2, model, method, args.as_list(), args.as_keywords(context));
+    let args = (who.0, who.1, who.2, model, method, call.as_list(), call.as_keywords(context));
     post(base, "/jsonrpc", Params { service: "object", method: "execute_kw", args }, id)
 }
 
@@ -67,7 +67,7 @@ pub(super) fn execute_kw(
 pub(super) fn call_kw(
     base: &Base,
     (model, method): (&str, &str),
-    args: &Args,
+    call: Call<'_>,
     context: &Context,
     id: u64,
 ) -> Result<Request> {
@@ -79,7 +79,7 @@ pub(super) fn call_kw(
         kwargs: K,
     }
     let path = format!("/web/dataset/call_kw/{model}/{method}");
-    let params = Params { model, method, args: args.as_list(), kwargs: args.as_keywords(context) };
+    let params = Params { model, method, args: call.as_list(), kwargs: call.as_keywords(context) };
     post(base, &path, params, id)
 }
 

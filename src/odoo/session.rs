@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::args::Args;
+use super::args::{Args, Call};
 use super::client::{Client, Conversation};
 use super::context::Context;
 use super::protocol::Protocol;
@@ -107,13 +107,13 @@ impl Session {
     /// [`Invalid`](ErrorKind::Invalid) for arguments that protocols would read differently, before
     /// anything is sent; else by the server's answer, see the [module](super).
     pub fn call(&mut self, model: &str, method: &str, args: impl Into<Args>) -> Result<Value> {
-        self.exchange(model, method, &args.into()).result
+        self.exchange(model, method, (&args.into()).into()).result
     }
 
     /// Sends a call until there is an answer that stands.
-    pub(super) fn exchange(&mut self, model: &str, method: &str, args: &Args) -> Ended {
+    pub(super) fn exchange(&mut self, model: &str, method: &str, call: Call<'_>) -> Ended {
         let mut after_loss = false;
-        let result = self.try_exchange(model, method, args, &mut after_loss);
+        let result = self.try_exchange(model, method, call, &mut after_loss);
         Ended { result, after_loss }
     }
 
@@ -121,18 +121,18 @@ impl Session {
         &mut self,
         model: &str,
         method: &str,
-        args: &Args,
+        call: Call<'_>,
         after_loss: &mut bool,
     ) -> Result<Value> {
         check_name("model", model).and_then(|()| check_name("method", method))?;
-        args.check().map_err(|error| error.with_operation(method.to_owned()).with_entity(model))?;
-        let context = self.context.clone().and(args.own_context());
+        call.check().map_err(|error| error.with_operation(method.to_owned()).with_entity(model))?;
+        let context = self.context.clone().and(call.args().own_context());
         let mut names = self.client.names.of(model, method);
         let (mut signed_in, mut learned) = (false, false);
         let mut waits = None;
         let mut attempts = 0;
         loop {
-            let (request, id) = self.request(model, method, args, &context, names.as_deref())?;
+            let (request, id) = self.request(model, method, call, &context, names.as_deref())?;
             let answer = self.conversation().wire.send(&request)?;
             *after_loss |= answer.is_after_loss();
             attempts += answer.attempts();
@@ -154,7 +154,7 @@ impl Session {
                 }
                 Remedy::LearnNames if !learned => {
                     learned = true;
-                    match self.learn_names(model, method, args, names.as_deref(), missing) {
+                    match self.learn_names(model, method, call, names.as_deref(), missing) {
                         Some(real) => names = Some(real),
                         None => return Err(error),
                     }
@@ -176,31 +176,31 @@ impl Session {
         &mut self,
         model: &str,
         method: &str,
-        args: &Args,
+        call: Call<'_>,
         context: &Context,
         names: Option<&[String]>,
     ) -> Result<(Request, u64)> {
         let client = Arc::clone(&self.client);
         let (base, id) = (&client.settings.base, client.next_id());
         let conversation = self.conversation();
-        let call = (model, method);
+        let called = (model, method);
         let request = match conversation.protocol {
-            Protocol::Json2 => json2::call(base, client.key()?, call, args, context, names)?,
+            Protocol::Json2 => json2::call(base, client.key()?, called, call, context, names)?,
             Protocol::WebSession => {
-                rpc::call_kw(base, call, args, context, id)?.header("Cookie", conversation.cookies.header())
+                rpc::call_kw(base, called, call, context, id)?.header("Cookie", conversation.cookies.header())
             }
             Protocol::JsonRpc => {
                 let database = client.settings.database.as_deref().unwrap_or_default();
                 let caller = Caller { database, uid: conversation.uid, secret: client.secret()? };
-                rpc::execute_kw(base, &caller, call, args, context, id)?
+                rpc::execute_kw(base, &caller, called, call, context, id)?
             }
         };
-        let entity = match args.record_ids() {
+        let entity = match call.args().record_ids() {
             Some([id]) => format!("{model}({id})"),
             _ => model.to_owned(),
         };
-        let request = request.nature(args.nature()).operation(method.to_owned()).entity(entity);
-        let request = match args.own_timeout() {
+        let request = request.nature(call.args().nature()).operation(method.to_owned()).entity(entity);
+        let request = match call.args().own_timeout() {
             Some(timeout) => request.timeout(timeout),
             None => request,
         };
@@ -263,13 +263,13 @@ impl Session {
         &mut self,
         model: &str,
         method: &str,
-        args: &Args,
+        call: Call<'_>,
         tried: Option<&[String]>,
         missing: Option<String>,
     ) -> Option<Vec<String>> {
         let ours: Vec<String> = match tried {
             Some(names) => names.to_vec(),
-            None => args.positional_names().map(str::to_owned).collect(),
+            None => call.positional_names().map(str::to_owned).collect(),
         };
         if ours.is_empty() {
             return None;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::args::Args;
+use super::args::{Args, Bulk, Call};
 use super::command::is_repeatable;
 use super::context::Context;
 use super::decode::decode;
@@ -16,6 +16,7 @@ use super::pages::Pages;
 use super::row::Row;
 use super::session::{Ended, Session};
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::records::record::Record;
 
 impl Session {
     /// The ids of the records in the domain.
@@ -125,8 +126,8 @@ impl Session {
     ///
     /// [`Rejected`](ErrorKind::Rejected) when the model's rules refuse it; in doubt when the answer is lost.
     pub fn create(&mut self, model: &str, values: impl Serialize) -> Result<i64> {
-        let values = to_values(model, &values)?;
-        let ids = self.create_values(model, vec![values], Context::new())?;
+        let record = [to_record(model, &values)?];
+        let ids = self.create_records(model, Bulk::Records(&record), 1, Context::new())?;
         Ok(ids[0])
     }
 
@@ -142,29 +143,30 @@ impl Session {
         model: &str,
         records: impl IntoIterator<Item = V>,
     ) -> Result<Vec<i64>> {
-        let values =
-            records.into_iter().map(|values| to_values(model, &values)).collect::<Result<Vec<_>>>()?;
-        if values.is_empty() {
+        let records =
+            records.into_iter().map(|values| to_record(model, &values)).collect::<Result<Vec<_>>>()?;
+        if records.is_empty() {
             return Ok(Vec::new());
         }
         let context = self.bulk_context();
-        self.create_values(model, values, context)
+        self.create_records(model, Bulk::Records(&records), records.len(), context)
     }
 
     /// Creates records in one request; as many ids as records, or it is in doubt which is whose.
-    pub(super) fn create_values(
+    pub(super) fn create_records(
         &mut self,
         model: &str,
-        values: Vec<Value>,
+        records: Bulk<'_>,
+        expected: usize,
         context: Context,
     ) -> Result<Vec<i64>> {
-        let expected = values.len();
-        let args = Args::new().arg("vals_list", values).context(context);
-        let answer = self.call(model, "create", args)?;
+        let args = Args::new().context(context);
+        let answer = self.exchange(model, "create", Call::bulk(&args, "vals_list", records)).result?;
         let ids: Option<Vec<i64>> = match &answer {
             // One record made by an override that knows no lists.
             Value::Number(id) => id.as_i64().map(|id| vec![id]),
-            list => serde_json::from_value(list.clone()).ok(),
+            Value::Array(ids) => ids.iter().map(Value::as_i64).collect(),
+            _ => None,
         };
         match ids {
             Some(ids) if ids.len() == expected => Ok(ids),
@@ -199,13 +201,23 @@ impl Session {
         ids: impl IntoIterator<Item = i64>,
         values: impl Serialize,
     ) -> Result<()> {
-        let values = to_values(model, &values)?;
-        let repeatable = is_repeatable(&values);
-        let args = Args::ids(ids).arg("vals", values).idempotent_if(repeatable);
-        if args.record_ids().is_none_or(<[i64]>::is_empty) {
+        let values = to_record(model, &values)?;
+        let mut ids = ids.into_iter().peekable();
+        if ids.peek().is_none() {
             return Ok(());
         }
-        self.call(model, "write", args).map(drop)
+        self.write_in(model, ids, values.as_map(), &Context::new())
+    }
+
+    pub(super) fn write_in(
+        &mut self,
+        model: &str,
+        ids: impl IntoIterator<Item = i64>,
+        values: &Map<String, Value>,
+        context: &Context,
+    ) -> Result<()> {
+        let args = Args::ids(ids).context(context.clone()).idempotent_if(is_repeatable(values));
+        self.exchange(model, "write", Call::bulk(&args, "vals", Bulk::One(values))).result.map(drop)
     }
 
     /// Deletes all these records, or none. Of no ids nothing is sent.
@@ -249,7 +261,8 @@ impl Session {
             return Ended { result: Ok(Value::Bool(true)), after_loss: false };
         }
         // Deleted twice is deleted.
-        self.exchange(model, "unlink", &Args::ids(ids.iter().copied()).idempotent())
+        let args = Args::ids(ids.iter().copied()).idempotent();
+        self.exchange(model, "unlink", (&args).into())
     }
 
     /// Deletes those that are left and gives the others. Some may go meanwhile: looked up anew then.
@@ -308,8 +321,16 @@ impl Session {
         method: &str,
         args: impl Into<Args>,
     ) -> Result<T> {
-        let args = args.into();
-        let value = self.exchange(model, method, &args).result?;
+        self.exchange_as(model, method, &args.into())
+    }
+
+    pub(super) fn exchange_as<T: DeserializeOwned>(
+        &mut self,
+        model: &str,
+        method: &str,
+        args: &Args,
+    ) -> Result<T> {
+        let value = self.exchange(model, method, args.into()).result?;
         decode(&value).map_err(|error| {
             error
                 .with_operation(method)
@@ -320,11 +341,11 @@ impl Session {
     }
 }
 
-/// A record as values, which must be an object.
-pub(super) fn to_values(model: &str, values: &impl Serialize) -> Result<Value> {
+/// A record from values, which must be an object.
+pub(super) fn to_record(model: &str, values: &impl Serialize) -> Result<Record> {
     let invalid = |message: String| Error::new(ErrorKind::Invalid, message).with_entity(model);
     match serde_json::to_value(values) {
-        Ok(values @ Value::Object(_)) => Ok(values),
+        Ok(Value::Object(fields)) => Ok(fields.into()),
         Ok(other) => Err(invalid(format!("{other} is no record: values by field name are needed"))),
         Err(error) => Err(invalid(format!("the values cannot be written as JSON: {error}"))),
     }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::load::{Load, bytes_around, bytes_of};
+use super::family::{Families, Line};
+use super::load::{Filling, Load};
 use super::operation::Operation;
 use super::outcome::RecordOutcome;
 use super::record::{RecordId, Reference};
@@ -18,6 +19,8 @@ use crate::error::{Delivery, Error, ErrorKind};
 pub(crate) struct Limits {
     pub(crate) records: usize,
     pub(crate) bytes: Option<usize>,
+    /// The whole operation is to be one request.
+    pub(crate) whole: bool,
 }
 
 /// The stages of one group of operations, cut as far as they have come.
@@ -27,6 +30,8 @@ pub(crate) struct Group {
     /// Which share of the first stage is being cut, and where in it.
     share: usize,
     at: usize,
+    /// The shares before it whose records are kept off each other.
+    lines: Vec<Line>,
     pub(crate) out: usize,
 }
 
@@ -43,7 +48,7 @@ pub(crate) enum Next<'a> {
 
 impl Group {
     pub(crate) fn new(stages: Vec<Stage>) -> Self {
-        Self { stages: stages.into(), share: 0, at: 0, out: 0 }
+        Self { stages: stages.into(), share: 0, at: 0, lines: Vec::new(), out: 0 }
     }
 
     /// The next chunk. Records whose parents are missing get their outcomes here.
@@ -52,36 +57,84 @@ impl Group {
         operations: &'a [Operation],
         directory: &Directory,
         slots: &mut Slots,
+        families: &mut Families,
         limits: impl Fn(usize) -> Limits,
     ) -> Next<'a> {
         loop {
+            if let Some(load) = self.next_in_line(operations, directory, slots, families, &limits) {
+                return Next::Load(load);
+            }
             let Some(stage) = self.stages.front() else {
                 return if self.out == 0 { Next::End } else { Next::Wait };
             };
             let Some(share) = stage.shares.get(self.share) else {
-                if self.out > 0 {
+                if self.out > 0 || !self.lines.is_empty() {
                     return Next::Wait;
                 }
                 self.stages.pop_front();
                 (self.share, self.at) = (0, 0);
                 continue;
             };
+            if let Some(line) = families.line(share, limits(share.operation).records) {
+                self.lines.push(line);
+                (self.share, self.at) = (self.share + 1, 0);
+                continue;
+            }
             let operation = &operations[share.operation];
             let places = take(operation, share, &mut self.at, slots, &limits(share.operation));
             if self.at >= share.places.len() {
                 (self.share, self.at) = (self.share + 1, 0);
             }
-            if let Some(load) = load(operation, share.operation, places, directory, slots) {
+            // To look through every record costs as much as to write it.
+            let refers = share.refers;
+            if let Some(load) = load(operation, share.operation, places, refers, directory, slots) {
                 self.out += 1;
                 return Next::Load(load);
             }
         }
     }
 
+    /// How many records of the stage that is being cut are left.
+    pub(crate) fn left(&self) -> usize {
+        let shares = self.stages.front().and_then(|stage| stage.shares.get(self.share..)).unwrap_or_default();
+        let uncut = shares.iter().map(|share| share.places.len()).sum::<usize>().saturating_sub(self.at);
+        uncut + self.lines.iter().map(Line::left).sum::<usize>()
+    }
+
+    /// The next chunk of records that are kept off each other, where one may go.
+    fn next_in_line<'a>(
+        &mut self,
+        operations: &'a [Operation],
+        directory: &Directory,
+        slots: &mut Slots,
+        families: &mut Families,
+        limits: impl Fn(usize) -> Limits,
+    ) -> Option<Load<'a>> {
+        let mut at = 0;
+        while let Some(line) = self.lines.get_mut(at) {
+            let (index, refers) = (line.operation, line.refers);
+            let operation = &operations[index];
+            let places = line.take(operation, slots, families, &limits(index));
+            let (is_over, must_wait) = (line.is_empty(), places.is_empty());
+            if is_over {
+                self.lines.remove(at);
+            } else if must_wait {
+                at += 1;
+            }
+            if let Some(load) = load(operation, index, places, refers, directory, slots) {
+                families.send_out(index, &load.places);
+                self.out += 1;
+                return Some(load);
+            }
+        }
+        None
+    }
+
     /// Whether everything was handed out, to the last stage.
     pub(crate) fn is_cut(&self) -> bool {
         match self.stages.len() {
             0 => true,
+            _ if !self.lines.is_empty() => false,
             1 => self.share >= self.stages[0].shares.len(),
             _ => false,
         }
@@ -96,24 +149,15 @@ pub(crate) fn take(
     slots: &Slots,
     limits: &Limits,
 ) -> Vec<usize> {
-    let mut places = Vec::with_capacity(limits.records.min(share.places.len() - *at));
-    let mut bytes = limits.bytes.map_or(0, |_| bytes_around(operation));
-    while *at < share.places.len() && places.len() < limits.records {
+    let mut filling = Filling::new(operation, limits);
+    while *at < share.places.len() && !filling.is_full() {
         let place = share.places.get(*at);
-        if slots.get((share.operation, place)).is_some() {
-            *at += 1;
-            continue;
+        if slots.get((share.operation, place)).is_none() && !filling.add(place) {
+            break;
         }
-        if let Some(most) = limits.bytes {
-            bytes += bytes_of(operation, place);
-            if bytes > most && !places.is_empty() {
-                break;
-            }
-        }
-        places.push(place);
         *at += 1;
     }
-    places
+    filling.places
 }
 
 /// A chunk of the records at some places; those that refer to a record that is not there are left out, with
@@ -122,11 +166,12 @@ fn load<'a>(
     operation: &'a Operation,
     index: usize,
     mut places: Vec<usize>,
+    may_refer: bool,
     directory: &Directory,
     slots: &mut Slots,
 ) -> Option<Load<'a>> {
     let mut values = None;
-    if refers(operation.values.as_map().values()) {
+    if may_refer && refers(operation.values.as_map().values()) {
         let mut resolved = operation.values.clone();
         if let Err(why) = resolve(resolved.as_map_mut().values_mut(), directory, slots) {
             for &place in &places {
@@ -142,7 +187,7 @@ fn load<'a>(
             || operation.ids.get(place).is_some_and(|id| id.reference().is_some())
     };
     let contiguous = places.first().zip(places.last()).is_some_and(|(a, b)| b - a + 1 == places.len());
-    let (records, ids) = if contiguous && !places.iter().any(|&place| needs(place)) {
+    let (records, ids) = if contiguous && !(may_refer && places.iter().any(|&place| needs(place))) {
         let range = places[0]..places[0] + places.len();
         let records = operation.records.get(range.clone()).unwrap_or_default();
         (Cow::Borrowed(records), Cow::Borrowed(operation.ids.get(range).unwrap_or_default()))
@@ -186,6 +231,7 @@ fn load<'a>(
             values,
             model: operation.model.clone(),
             keys: operation.keys.clone(),
+            group_by: Vec::new(),
             context: operation.context.clone(),
             ..*operation
         }),
@@ -250,9 +296,9 @@ impl Places {
 }
 
 /// How many chunks can be out at once: those of the widest stage of each group.
-pub(crate) fn widest(groups: &[Vec<Stage>], size: impl Fn(usize) -> usize) -> usize {
+pub(crate) fn widest(groups: &[Vec<Stage>], families: &Families, size: impl Fn(usize) -> usize) -> usize {
     let width = |stage: &Stage| -> usize {
-        stage.shares.iter().map(|share| share.places.chunks(size(share.operation))).sum()
+        stage.shares.iter().map(|share| families.width(share, size(share.operation))).sum()
     };
     groups.iter().map(|stages| stages.iter().map(width).max().unwrap_or(0)).sum()
 }

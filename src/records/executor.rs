@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::config::Config;
-use super::cut::{Group, widest};
+use super::cut::{Group, Limits, widest};
+use super::family::Families;
 use super::kind::OperationStatus;
 use super::operation::{Operation, now};
 use super::outcome::RecordOutcome;
@@ -340,7 +341,10 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     fn plan_of(&self, operations: &[Operation], prepared: &Prepared) -> Plan {
         let capabilities = self.store.capabilities();
         let remember = self.config.back(&capabilities) == Back::Compensated && capabilities.has_reads();
-        let cut = Cut { strategy: self.config.strategy, remember };
+        let is_sequential =
+            self.config.back(&capabilities) == Back::Transaction || self.config.strategy.is_sequential();
+        let workers = if is_sequential { 1 } else { self.config.max_concurrent };
+        let cut = Cut { strategy: self.config.strategy, remember, workers };
         plan(operations, prepared, &self.config.sizes(capabilities.record_limit()), &capabilities, cut)
     }
 
@@ -354,7 +358,7 @@ impl<'s, S: RecordStore> Executor<'s, S> {
     ) -> (Ran, Result<()>) {
         let config = &self.config;
         let capabilities = self.store.capabilities();
-        let Prepared { directory, stages, whole } = prepared;
+        let Prepared { directory, stages, bulks } = prepared;
         let mut slots = Slots::new(operations);
         let mut total = slots.len();
         if let Some((outcomes, matched)) = earlier {
@@ -364,22 +368,31 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         let mut teller = Teller::new(progress, total);
         let back = config.back(&capabilities);
         let sizes = config.sizes(capabilities.record_limit());
-        let workers = if back == Back::Transaction || config.strategy.is_sequential() {
+        let is_auto = matches!(sizes, Sizes::Auto(_));
+        let is_sequential = back == Back::Transaction || config.strategy.is_sequential();
+        let mut families = if is_sequential { Families::default() } else { Families::of(operations) };
+        let workers = if is_sequential {
             1
         } else {
             // No more sessions than requests; where their number is not known, than records.
-            let exact = capabilities.byte_limit().is_none() && matches!(sizes, Sizes::Fixed(_));
-            let size =
-                |index: usize| if exact { limits(&sizes, &capabilities, whole[index]).records } else { 1 };
-            config.max_concurrent.min(widest(&stages, size))
+            let size = |index: usize| match limits(&sizes, &capabilities, bulks[index], None) {
+                Limits { records, bytes: None, .. } if !is_auto => records,
+                _ => 1,
+            };
+            config.max_concurrent.min(widest(&stages, &families, size))
         };
+        if workers == 1 {
+            // One after the other, nothing is in the way of anything.
+            families = Families::default();
+        }
+        let families = families.at_most(workers);
         let brake = config.brake();
         let (salvage, mut salvaged) = Salvaged::new();
         let work = Work {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &whole,
+            bulks: &bulks,
             salvage,
             in_transaction: back == Back::Transaction,
         };
@@ -390,9 +403,11 @@ impl<'s, S: RecordStore> Executor<'s, S> {
             stages.into_iter().map(Group::new).collect(),
             group_of.collect(),
             slots,
+            families,
             sizes,
             capabilities,
-            &whole,
+            &bulks,
+            workers.min(self.store.max_sessions().unwrap_or(usize::MAX)).max(1),
             back,
             &brake,
         ));
@@ -400,6 +415,8 @@ impl<'s, S: RecordStore> Executor<'s, S> {
         if total > 0 {
             let seats = Seats(self.store);
             let batch = config.batch(BatchCall::new(&seats)).max_concurrent(workers);
+            // A chunk that lies ready has the size of the answer before the last.
+            let batch = if is_auto { batch.one_at_hand() } else { batch };
             let stats = batch.stream(
                 std::iter::from_fn(|| schedule.borrow_mut().next()),
                 |seat, item| work.step(seat, item),

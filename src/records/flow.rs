@@ -13,10 +13,12 @@ use super::capabilities::Capabilities;
 use super::config::Config;
 use super::cut::Limits;
 use super::executor::Executor;
+use super::family::Sightings;
 use super::kind::OperationKind;
 use super::load::{Done, Load, bytes_around, bytes_of};
 use super::operation::Operation;
 use super::outcome::{RecordOutcome, SharedError};
+use super::plan::Bulk;
 use super::problem::{Problem, refuse};
 use super::record::{Record, RecordId, Reference};
 use super::schedule::{Item, Sizes, Step, limits, settled};
@@ -73,6 +75,21 @@ impl Flow {
     #[must_use]
     pub fn return_ids(self, return_ids: bool) -> Self {
         Self(self.0.return_ids(return_ids))
+    }
+
+    /// Keeps records off each other that have the same value in one of these fields: see
+    /// [`Operation::group_by`]. Defaults to no fields.
+    ///
+    /// A record waits in memory while another one of its family is on its way, and those behind it go before
+    /// it; when too many wait, the iterator does. An iterator that gives one long family after the other keeps
+    /// one worker busy: mix them, where you can.
+    #[must_use]
+    pub fn group_by<I>(self, fields: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Self(self.0.group_by(fields))
     }
 
     /// The operation that a record makes, with everything that is wrong with it.
@@ -182,7 +199,7 @@ impl<S: RecordStore> Executor<'_, S> {
             store: self.store,
             brake: &brake,
             manner: config.manner(&capabilities),
-            whole: &[],
+            bulks: &[],
             salvage,
             in_transaction: false,
         };
@@ -196,7 +213,8 @@ impl<S: RecordStore> Executor<'_, S> {
             sizes: config.sizes(capabilities.record_limit()),
             capabilities,
             brake: &brake,
-            at_hand: None,
+            sightings: Sightings::new(if workers > 1 { &flow.0.group_by } else { &[] }),
+            held: VecDeque::new(),
             out: HashMap::new(),
             finished: VecDeque::new(),
             taken: 0,
@@ -209,6 +227,8 @@ impl<S: RecordStore> Executor<'_, S> {
         });
         let seats = Seats(self.store);
         let batch = config.batch(BatchCall::new(&seats)).max_concurrent(workers);
+        // A chunk that lies ready has the size of the answer before the last.
+        let batch = if pipe.borrow().is_auto() { batch.one_at_hand() } else { batch };
         let engine = batch.stream(
             std::iter::from_fn(|| pipe.borrow_mut().next()),
             |seat, item| work.step(seat, item),
@@ -239,6 +259,7 @@ fn problems(flow: &Flow, config: &Config, capabilities: &Capabilities) -> Vec<Pr
             Problem::new("an upsert needs the fields that tell whether a record is there").field("keys"),
         );
     }
+    flow.0.group_problems(&mut problems);
     if !capabilities.has(flow.0.kind) {
         problems.push(Problem::new(format!("the store has no {}", flow.0.kind)));
     }
@@ -263,8 +284,9 @@ struct Pipe<'a, I> {
     text_ids: bool,
     around: usize,
     brake: &'a Brake,
-    /// A record that did not fit in the last chunk any more.
-    at_hand: Option<(usize, Operation)>,
+    sightings: Sightings<'a>,
+    /// Records whose families are on their way, and one that did not fit in the last chunk any more.
+    held: VecDeque<(usize, Operation)>,
     out: HashMap<usize, Arc<Step<'a>>>,
     /// What is known of the records from `told` on.
     finished: VecDeque<Option<StreamedRecord>>,
@@ -284,11 +306,13 @@ where
     I::Item: Serialize,
 {
     fn next(&mut self) -> Option<Item<'a>> {
-        if self.ended || self.brake.is_pulled() {
+        if (self.ended && self.held.is_empty()) || self.brake.is_pulled() {
             return None;
         }
-        // Chunks that wait for an earlier one to be told are memory: the iterator waits, too.
-        let step = if self.is_behind() { self.wait() } else { self.cut()? };
+        // Chunks that wait for an earlier one to be told are memory: the iterator waits, too. What a family held
+        // up is in memory already, and may be what they wait for.
+        let may_cut = !self.is_behind() || (self.sightings.is_used() && !self.held.is_empty());
+        let step = if may_cut { self.cut()? } else { self.wait() };
         let (number, step) = (self.numbers, Arc::new(step));
         self.numbers += 1;
         self.out.insert(number, Arc::clone(&step));
@@ -299,14 +323,20 @@ where
         Step::Wait(self.wake.receiver().clone())
     }
 
+    fn is_auto(&self) -> bool {
+        matches!(self.sizes, Sizes::Auto(_))
+    }
+
     fn is_behind(&self) -> bool {
-        let Limits { records, .. } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, .. } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false }, None);
         self.finished.len() >= records.saturating_mul(self.window)
     }
 
     /// Takes records for the next chunk; those that cannot be sent are finished here.
     fn cut(&mut self) -> Option<Step<'a>> {
-        let Limits { records, bytes } = limits(&self.sizes, &self.capabilities, false);
+        let Limits { records, bytes, .. } =
+            limits(&self.sizes, &self.capabilities, Bulk { whole: false, light: false }, None);
         let mut load = Load {
             index: 0,
             operation: Cow::Borrowed(&self.flow.0),
@@ -315,8 +345,20 @@ where
             places: Vec::new(),
         };
         let mut sum = self.around;
+        let mut held = std::mem::take(&mut self.held);
+        let mut still_held = VecDeque::new();
+        let (is_behind, most_held) = (self.is_behind(), records.saturating_mul(self.window));
         while load.places.len() < records {
-            let Some((index, one)) = self.take_one() else { break };
+            let next = match held.pop_front() {
+                None if is_behind || still_held.len() >= most_held => None,
+                None => self.take_one(),
+                next => next,
+            };
+            let Some((index, one)) = next else { break };
+            if one.records.iter().any(|record| self.sightings.meets(record)) {
+                still_held.push_back((index, one));
+                continue;
+            }
             if let Some(most) = bytes {
                 let own = bytes_of(&one, 0);
                 if self.around + own > most {
@@ -325,7 +367,7 @@ where
                     continue;
                 }
                 if sum + own > most && !load.places.is_empty() {
-                    self.at_hand = Some((index, one));
+                    still_held.push_back((index, one));
                     break;
                 }
                 sum += own;
@@ -334,8 +376,14 @@ where
             load.records.to_mut().extend(one.records);
             load.ids.to_mut().extend(one.ids);
         }
+        still_held.append(&mut held);
+        self.held = still_held;
         if !load.places.is_empty() {
+            self.sightings.send_out(&*load.records);
             return Some(Step::Send(load));
+        }
+        if !self.held.is_empty() {
+            return Some(self.wait());
         }
         if self.ended {
             return None;
@@ -347,9 +395,6 @@ where
     }
 
     fn take_one(&mut self) -> Option<(usize, Operation)> {
-        if let Some(at_hand) = self.at_hand.take() {
-            return Some(at_hand);
-        }
         for _ in 0..REFUSED {
             let Some(record) = self.records.next() else {
                 self.ended = true;
@@ -387,10 +432,11 @@ where
             // Mostly the worker has let go of it.
             && let Step::Send(load) = Arc::try_unwrap(step).unwrap_or_else(|shared| (*shared).clone())
         {
+            self.sightings.bring_back(&*load.records);
             self.sent(load, ran, result);
         }
         let told = self.tell();
-        if !self.is_behind() {
+        if !self.is_behind() || !self.held.is_empty() {
             std::mem::replace(&mut self.wake, Signal::new()).raise();
         }
         told
@@ -398,14 +444,9 @@ where
 
     fn sent(&mut self, load: Load<'a>, ran: bool, result: Result<Done>) {
         let done = settled(&load, ran, result);
-        for sample in &done.samples {
-            self.stats.add_request(sample.records);
-            if let Sizes::Auto(auto) = &mut self.sizes {
-                match &sample.error {
-                    None => auto.answered(sample.records, sample.took),
-                    Some(error) => auto.failed(sample.records, error),
-                }
-            }
+        done.samples.iter().for_each(|sample| self.stats.add_request(sample.records));
+        if let Sizes::Auto(auto) = &mut self.sizes {
+            auto.learn(&done.samples);
         }
         let mut matched: HashMap<usize, RecordId> = done.matched.into_iter().collect();
         let mut records = load.records.into_owned().into_iter();
@@ -444,7 +485,7 @@ where
             Error::new(ErrorKind::Cancelled, "not sent: the run was stopped").with_delivery(Delivery::NotSent)
         };
         let why = SharedError::new(why);
-        if let Some((index, one)) = self.at_hand.take() {
+        for (index, one) in std::mem::take(&mut self.held) {
             let outcome = RecordOutcome::NotRun(why.at(index));
             self.put(StreamedRecord { index, record: one.input(0), id: None, outcome });
         }

@@ -11,6 +11,7 @@ mod cut;
 pub(crate) mod executor;
 pub(crate) mod export;
 pub(crate) mod failure;
+mod family;
 pub(crate) mod flow;
 mod isolate;
 pub(crate) mod kind;

@@ -54,6 +54,7 @@ pub struct Operation {
     pub(crate) ids: Vec<RecordId>,
     pub(crate) values: Record,
     pub(crate) keys: Vec<String>,
+    pub(crate) group_by: Vec<String>,
     pub(crate) priority: i32,
     pub(crate) context: Value,
     pub(crate) return_ids: bool,
@@ -81,6 +82,7 @@ impl Operation {
             ids: Vec::new(),
             values: Record::new(),
             keys: Vec::new(),
+            group_by: Vec::new(),
             priority: 0,
             context: Value::Object(Map::new()),
             return_ids: true,
@@ -207,6 +209,49 @@ impl Operation {
         self
     }
 
+    /// Keeps records off each other that have the same value in one of these fields, such as `parent_id`: they
+    /// are never on their way in two requests at once. A server that runs two transactions on the same parent
+    /// refuses one of them, or lets it wait. Defaults to no fields.
+    ///
+    /// Records with the same value are a family. A family goes in one request or in requests that follow one
+    /// another, and others go beside them; outcomes stay in input order. It costs at most
+    /// [`max_concurrent`](crate::Executor::max_concurrent) requests more, and takes as long as the largest
+    /// family does. With several fields, records that share any of them are of one family, and so is what
+    /// shares another one with those. All operations of a run hold to it that are grouped by a field of that
+    /// name. What an update writes to all of its records makes them one family.
+    ///
+    /// A record without the field, or with `null`, `false` or empty text in it, is of no family. Numbers and
+    /// their digits in text are the same; everything else is compared as it is written, a reference to a record
+    /// not yet made as well. On one session - [`Chunked`](crate::Strategy::Chunked),
+    /// [`SingleQuery`](crate::Strategy::SingleQuery), a transaction - requests follow one another anyway, and
+    /// records go in the order of the input. A delete knows no fields, and is refused.
+    ///
+    /// ```
+    /// use batchcall::memory::Memory;
+    /// use batchcall::{Executor, Operation};
+    /// use serde_json::json;
+    ///
+    /// // 400 contacts of 4 companies, mixed.
+    /// let rows: Vec<_> = (0..400).map(|n| json!({"name": n, "parent_id": 1 + n % 4})).collect();
+    /// let contacts = Operation::create("res.partner", rows)?.group_by(["parent_id"]);
+    ///
+    /// let store = Memory::new();
+    /// let executor = Executor::new(&store).batch_size(50).max_concurrent(2);
+    /// let plan = executor.plan(std::slice::from_ref(&contacts))?;
+    /// assert_eq!((plan.requests(), plan.steps()[0].families), (8, 1));
+    /// assert!(executor.execute([contacts])?.is_complete());
+    /// # Ok::<(), batchcall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn group_by<I>(mut self, fields: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.group_by = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// The id of the operation.
     #[must_use]
     pub fn id(&self) -> Uuid {
@@ -247,6 +292,12 @@ impl Operation {
     #[must_use]
     pub fn keys(&self) -> &[String] {
         &self.keys
+    }
+
+    /// The fields whose values keep records off each other.
+    #[must_use]
+    pub fn grouped_by(&self) -> &[String] {
+        &self.group_by
     }
 
     /// The priority.
@@ -353,6 +404,11 @@ impl Operation {
         input
     }
 
+    /// What is written to a field of the record at a place.
+    pub(crate) fn written(&self, place: usize, field: &str) -> Option<&Value> {
+        self.records.get(place).unwrap_or(&self.values).get(field)
+    }
+
     /// Cuts it in operations of at most `size` records, in order, which know where they come from. One that
     /// is small enough is given back as it is.
     ///
@@ -386,6 +442,7 @@ impl Operation {
                 ids: self.ids[of(self.ids.len())].to_vec(),
                 values: self.values.clone(),
                 keys: self.keys.clone(),
+                group_by: self.group_by.clone(),
                 context: self.context.clone(),
                 part_of: Some(Part { operation: root, offset: first + start }),
                 ..*self

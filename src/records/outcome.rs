@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::record::RecordId;
 use crate::error::{Delivery, Error};
 
-/// What became of one record: exactly one per record, whatever happens.
+/// What became of one record: exactly one per record, whatever happens. Whatever did not go well carries its
+/// error, also what is in doubt.
 ///
 /// ```
 /// use batchcall::{RecordId, RecordOutcome};
@@ -15,6 +16,13 @@ use crate::error::{Delivery, Error};
 /// assert!(outcome.is_success());
 /// assert_eq!(outcome.id(), Some(&RecordId::Int(7)));
 /// assert_eq!(outcome.as_str(), "created");
+///
+/// // Sent, and no answer came: the error says why nobody knows.
+/// use batchcall::{Delivery, Error, ErrorKind};
+/// let lost = Error::new(ErrorKind::Connect, "connection reset").with_delivery(Delivery::MaybeSent);
+/// let outcome = RecordOutcome::InDoubt(lost);
+/// assert_eq!(outcome.error().unwrap().kind(), ErrorKind::Connect);
+/// assert!(!outcome.is_resendable());
 /// ```
 #[derive(Debug)]
 pub enum RecordOutcome {
@@ -29,7 +37,8 @@ pub enum RecordOutcome {
     /// The store refused it, or it could not be sent: it was not applied.
     Failed(Error),
     /// It was sent and nothing is known of it: it may or may not have been applied. It is never sent
-    /// again by itself.
+    /// again by itself. The error tells what became of the request: the connection broke, the time was over,
+    /// the answer could not be read.
     InDoubt(Error),
     /// It was not sent; the error's kind says why.
     NotRun(Error),

@@ -113,6 +113,7 @@ impl Operation {
             }
         };
         let mut problems = Vec::new();
+        self.records.reserve(rows.len());
         for (place, row) in rows.into_iter().enumerate() {
             let fields = match row {
                 Value::Object(fields) => fields,
@@ -126,7 +127,11 @@ impl Operation {
                 }
             };
             let mut record = Record::from(fields);
-            record.as_map_mut().retain(|name, _| !name.starts_with(RESERVED) || name == WRONG);
+            let is_reserved = |name: &String| name.starts_with(RESERVED) && name != WRONG;
+            // There seldom is one, and a map is searched faster than it is rebuilt.
+            if record.as_map().keys().any(is_reserved) {
+                record.as_map_mut().retain(|name, _| !is_reserved(name));
+            }
             if self.kind == OperationKind::UpdateEach {
                 let id = match record.remove("id") {
                     None if record.get(WRONG).is_some() => RecordId::Text(WRONG.to_owned()),
@@ -297,6 +302,12 @@ fn optional(form: &Map<String, Value>, operation: &mut Operation) -> Vec<Problem
     if let Some(context) = given("context") {
         operation.context = context.clone();
     }
+    if let Some(fields) = given("group_by") {
+        match Vec::<String>::deserialize(fields) {
+            Ok(fields) => operation.group_by = fields,
+            Err(_) => wrong("group_by", "a list of field names"),
+        }
+    }
     if let Some(return_ids) = given("return_ids") {
         match return_ids.as_bool() {
             Some(return_ids) => operation.return_ids = return_ids,
@@ -364,6 +375,9 @@ impl Serialize for Operation {
         };
         if self.kind == OperationKind::Upsert {
             put("keys", json!(self.keys));
+        }
+        if !self.group_by.is_empty() {
+            put("group_by", json!(self.group_by));
         }
         if self.context.as_object().is_none_or(|context| !context.is_empty()) {
             put("context", self.context.clone());

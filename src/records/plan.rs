@@ -1,10 +1,12 @@
 //! What will be sent, before anything is: validation, stages, chunks.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
 use super::capabilities::Capabilities;
-use super::cut::take;
+use super::cut::{Limits, take};
+use super::family::Families;
 use super::kind::OperationKind;
 use super::load::{bytes_around, bytes_of};
 use super::operation::Operation;
@@ -13,7 +15,7 @@ use super::record::{RecordId, Reference};
 use super::schedule::{Sizes, limits};
 use super::slots::Slots;
 use super::strategy::Strategy;
-use super::waves::{Directory, Stage, order};
+use super::waves::{Directory, Share, Stage, order};
 use crate::error::Result;
 
 /// What will be sent: every request, in the order in which they can go out.
@@ -60,10 +62,18 @@ pub struct PlannedRequest {
     pub wave: usize,
     /// The place of its first record in the operation.
     pub first: usize,
+    /// The place of its last record; not all between need be in it.
+    pub last: usize,
     /// The number of records.
     pub records: usize,
     /// About how many bytes it has, as JSON.
     pub bytes: usize,
+    /// How many families it has records of, which [`group_by`](crate::Operation::group_by) keeps off each
+    /// other; 0 where it has none.
+    pub families: usize,
+    /// The last request before it, counted from 0 in the plan, that has records of the same families: it is
+    /// over before this one is sent.
+    pub after: Option<usize>,
 }
 
 impl Plan {
@@ -98,10 +108,19 @@ impl fmt::Display for Plan {
         let about = if self.is_estimate { "about " } else { "" };
         write!(f, "{} records in {about}{} requests", self.records, self.requests())?;
         for step in &self.steps {
-            let PlannedRequest { operation, kind, model, priority, wave, first, records, bytes } = step;
-            let last = first + records - 1;
+            let PlannedRequest {
+                operation, kind, model, priority, wave, first, last, records, bytes, ..
+            } = step;
             write!(f, "\n  priority {priority}, wave {wave}: operation {operation}, {kind} {model}, ")?;
             write!(f, "{records} records from {first} to {last}, {bytes} bytes")?;
+            match step.families {
+                0 => {}
+                1 => f.write_str(", 1 family")?,
+                families => write!(f, ", {families} families")?,
+            }
+            if let Some(after) = step.after {
+                write!(f, ", after request {after}")?;
+            }
         }
         Ok(())
     }
@@ -113,6 +132,8 @@ pub(crate) struct Cut {
     pub(crate) strategy: Strategy,
     /// Reads before updates.
     pub(crate) remember: bool,
+    /// How many requests are out at once.
+    pub(crate) workers: usize,
 }
 
 /// Operations that were found to be good, in their stages.
@@ -120,8 +141,16 @@ pub(crate) struct Cut {
 pub(crate) struct Prepared {
     pub(crate) directory: Directory,
     pub(crate) stages: Vec<Vec<Stage>>,
-    /// For each operation, whether it goes out as a whole.
-    pub(crate) whole: Vec<bool>,
+    pub(crate) bulks: Vec<Bulk>,
+}
+
+/// How much an operation is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bulk {
+    /// Whether it goes out as a whole.
+    pub(crate) whole: bool,
+    /// Whether all of it is within what the store takes in a request, so that no chunk has to be measured.
+    pub(crate) light: bool,
 }
 
 /// Looks at everything, and refuses it with everything that is wrong.
@@ -132,19 +161,21 @@ pub(crate) fn prepare(
     capabilities: &Capabilities,
     mut problems: Vec<Problem>,
 ) -> Result<Prepared> {
-    let mut whole = Vec::with_capacity(operations.len());
+    let mut bulks = Vec::with_capacity(operations.len());
     for (index, operation) in operations.iter().enumerate() {
         let mut own = operation.problems();
-        let fits = fits_store(operation, capabilities, &mut own);
+        let light = fits_store(operation, capabilities, &mut own);
+        let fits = light && capabilities.record_limit().is_none_or(|most| operation.len() <= most);
         if strategy == Strategy::SingleQuery && !fits {
             own.push(Problem::new("the store does not take the whole operation in a single query"));
         }
         problems.extend(own.into_iter().map(|problem| problem.operation(index)));
-        whole.push(match strategy {
+        let whole = match strategy {
             Strategy::SingleQuery => true,
             Strategy::Optimistic => fits,
             _ => false,
-        });
+        };
+        bulks.push(Bulk { whole, light });
     }
     let directory = Directory::new(operations);
     let mut ids = std::collections::HashMap::new();
@@ -156,10 +187,10 @@ pub(crate) fn prepare(
     let stages = groups.iter().map(|group| order(operations, group, &directory, &mut problems)).collect();
     problems.sort_by_key(|problem| (problem.operation, problem.record));
     refuse(&problems)?;
-    Ok(Prepared { directory, stages, whole })
+    Ok(Prepared { directory, stages, bulks })
 }
 
-/// Finds what the store cannot do; tells whether the whole operation goes in one request.
+/// Finds what the store cannot do; tells whether all bytes of the operation go in one request.
 fn fits_store(operation: &Operation, capabilities: &Capabilities, problems: &mut Vec<Problem>) -> bool {
     if !capabilities.has(operation.kind) {
         problems.push(Problem::new(format!("the store has no {}", operation.kind)));
@@ -181,21 +212,18 @@ fn fits_store(operation: &Operation, capabilities: &Capabilities, problems: &mut
             }
         }
     }
-    let mut fits = capabilities.record_limit().is_none_or(|most| operation.len() <= most);
-    if let Some(most) = capabilities.byte_limit() {
-        let around = bytes_around(operation);
-        let mut all = around;
-        for place in 0..operation.len() {
-            let record = bytes_of(operation, place);
-            all += record;
-            if around + record > most {
-                let message = format!("it has {record} bytes, and the store takes {most} in a request");
-                problems.push(Problem::of_record(place, message));
-            }
+    let Some(most) = capabilities.byte_limit() else { return true };
+    let around = bytes_around(operation);
+    let mut all = around;
+    for place in 0..operation.len() {
+        let record = bytes_of(operation, place);
+        all += record;
+        if around + record > most {
+            let message = format!("it has {record} bytes, and the store takes {most} in a request");
+            problems.push(Problem::of_record(place, message));
         }
-        fits &= all <= most;
     }
-    fits
+    all <= most
 }
 
 /// Every request of operations in their stages.
@@ -209,16 +237,22 @@ pub(crate) fn plan(
     let slots = Slots::new(operations);
     let mut steps = Vec::new();
     let mut reads = 0;
+    let mut is_grouped = false;
+    let mut families = Families::of(operations);
     for stage in prepared.stages.iter().flatten() {
+        // The last request with records of each family.
+        let mut last = HashMap::new();
         for share in &stage.shares {
             let operation = &operations[share.operation];
-            let limits = limits(sizes, capabilities, prepared.whole[share.operation]);
-            let mut at = 0;
-            while at < share.places.len() {
-                let places = take(operation, share, &mut at, &slots, &limits);
+            let limits = limits(sizes, capabilities, prepared.bulks[share.operation], None);
+            for places in chunks(operation, share, &slots, &mut families, &limits, cut.workers) {
                 let bytes = places.iter().map(|&place| bytes_of(operation, place)).sum::<usize>();
                 let updates = matches!(operation.kind, OperationKind::Update | OperationKind::UpdateEach);
                 reads += usize::from(cut.remember && updates);
+                let own = families.among(share.operation, places.iter().copied());
+                let number = steps.len();
+                let after = own.iter().filter_map(|&family| last.insert(family, number)).max();
+                is_grouped |= after.is_some();
                 steps.push(PlannedRequest {
                     operation: share.operation,
                     kind: operation.kind,
@@ -226,12 +260,55 @@ pub(crate) fn plan(
                     priority: stage.priority,
                     wave: stage.wave,
                     first: places[0],
+                    last: places[places.len() - 1],
                     records: places.len(),
                     bytes: bytes_around(operation) + bytes,
+                    families: own.len(),
+                    after,
                 });
             }
         }
     }
-    let is_estimate = matches!(sizes, Sizes::Auto(_)) && cut.strategy != Strategy::SingleQuery;
+    // Which records wait depends on what is over first.
+    let is_estimate = (matches!(sizes, Sizes::Auto(_)) && cut.strategy != Strategy::SingleQuery)
+        || (is_grouped && cut.workers > 1);
     Plan { steps, records: slots.len(), reads, is_estimate }
+}
+
+/// The chunks of a share, as they go out when each takes as long as the others.
+fn chunks(
+    operation: &Operation,
+    share: &Share,
+    slots: &Slots,
+    families: &mut Families,
+    limits: &Limits,
+    workers: usize,
+) -> Vec<Vec<usize>> {
+    let mut chunks = Vec::new();
+    let Some(mut line) = families.line(share, limits.records).filter(|_| workers > 1) else {
+        let mut at = 0;
+        while at < share.places.len() {
+            chunks.push(take(operation, share, &mut at, slots, limits));
+        }
+        return chunks;
+    };
+    let mut over = 0;
+    while !line.is_empty() {
+        if chunks.len() - over == workers {
+            families.bring_back(share.operation, &chunks[over]);
+            over += 1;
+        }
+        let places = line.take(operation, slots, families, limits);
+        if !places.is_empty() {
+            families.send_out(share.operation, &places);
+            chunks.push(places);
+        } else if over < chunks.len() {
+            families.bring_back(share.operation, &chunks[over]);
+            over += 1;
+        }
+    }
+    for places in &chunks[over..] {
+        families.bring_back(share.operation, places);
+    }
+    chunks
 }

@@ -13,9 +13,11 @@ use super::brake::Brake;
 use super::capabilities::Capabilities;
 use super::compensate::{Undo, stays, undo, undone};
 use super::cut::{Group, Limits, Next};
+use super::family::Families;
 use super::load::{Done, Load};
 use super::operation::{Operation, now};
 use super::outcome::{RecordOutcome, SharedError};
+use super::plan::Bulk;
 use super::size::AutoSize;
 use super::slots::Slots;
 use super::stats::RecordStats;
@@ -98,10 +100,12 @@ pub(crate) struct Schedule<'a> {
     /// Which operation is of which group.
     pub(crate) group_of: Vec<usize>,
     pub(crate) slots: Slots,
+    families: Families,
     pub(crate) sizes: Sizes,
     pub(crate) capabilities: Capabilities,
-    /// For each operation, whether it goes out as a whole.
-    pub(crate) whole: &'a [bool],
+    pub(crate) bulks: &'a [Bulk],
+    /// How many sessions there will be at most.
+    pub(crate) sessions: usize,
     pub(crate) back: Back,
     pub(crate) brake: &'a Brake,
     pub(crate) stats: RecordStats,
@@ -110,7 +114,8 @@ pub(crate) struct Schedule<'a> {
     undo: Vec<Undo<'a>>,
     /// The records of the transaction.
     within: Vec<(usize, usize)>,
-    out: HashMap<usize, Arc<Step<'a>>>,
+    /// What is out, and since when.
+    out: HashMap<usize, (Arc<Step<'a>>, Instant)>,
     numbers: usize,
     turn: usize,
     wake: Signal,
@@ -126,9 +131,11 @@ impl<'a> Schedule<'a> {
         groups: Vec<Group>,
         group_of: Vec<usize>,
         slots: Slots,
+        families: Families,
         sizes: Sizes,
         capabilities: Capabilities,
-        whole: &'a [bool],
+        bulks: &'a [Bulk],
+        sessions: usize,
         back: Back,
         brake: &'a Brake,
     ) -> Self {
@@ -140,9 +147,11 @@ impl<'a> Schedule<'a> {
             groups,
             group_of,
             slots,
+            families,
             sizes,
             capabilities,
-            whole,
+            bulks,
+            sessions,
             back,
             brake,
             stats: RecordStats::default(),
@@ -171,8 +180,19 @@ impl<'a> Schedule<'a> {
         };
         let (number, step) = (self.numbers, Arc::new(step));
         self.numbers += 1;
-        self.out.insert(number, Arc::clone(&step));
+        self.out.insert(number, (Arc::clone(&step), Instant::now()));
         Some(Item::new(number, step))
+    }
+
+    /// How many records the next request has at most, where that follows the server.
+    fn share(&self) -> Option<usize> {
+        let Sizes::Auto(auto) = &self.sizes else { return None };
+        let left = self.groups.iter().map(Group::left).sum();
+        let under_way = |(step, since): &(Arc<Step<'_>>, Instant)| match &**step {
+            Step::Send(load) => auto.still_to_do(load.places.len(), since.elapsed()),
+            _ => 0,
+        };
+        Some(auto.share(left, self.out.values().map(under_way).sum(), self.sessions))
     }
 
     fn wait(&self) -> Step<'a> {
@@ -182,12 +202,24 @@ impl<'a> Schedule<'a> {
     fn forward(&mut self) -> Option<Step<'a>> {
         let stopped = self.brake.is_pulled();
         let out: usize = self.groups.iter().map(|group| group.out).sum();
+        // A chunk that is cut when a session is free for it has the size that the last answer says.
+        let late = matches!(self.sizes, Sizes::Auto(_));
+        if late && !stopped && out >= self.sessions && !self.groups.iter().all(Group::is_cut) {
+            return Some(self.wait());
+        }
         if !stopped {
+            let share = self.share();
             for offset in 0..self.groups.len() {
                 let turn = (self.turn + offset) % self.groups.len();
-                let (sizes, whole, capabilities) = (&self.sizes, &self.whole, &self.capabilities);
-                let limits = |index: usize| limits(sizes, capabilities, whole[index]);
-                let next = self.groups[turn].next(self.operations, &self.directory, &mut self.slots, limits);
+                let (sizes, bulks, capabilities) = (&self.sizes, self.bulks, &self.capabilities);
+                let limits = |index: usize| limits(sizes, capabilities, bulks[index], share);
+                let next = self.groups[turn].next(
+                    self.operations,
+                    &self.directory,
+                    &mut self.slots,
+                    &mut self.families,
+                    limits,
+                );
                 if let Next::Load(load) = next {
                     self.turn = turn + 1;
                     return Some(Step::Send(load));
@@ -218,7 +250,7 @@ impl<'a> Schedule<'a> {
 
     fn back(&mut self) -> Option<Step<'a>> {
         // One at a time: the order is the point.
-        if self.out.values().any(|step| matches!(**step, Step::Undo(_))) {
+        if self.out.values().any(|(step, _)| matches!(**step, Step::Undo(_))) {
             return Some(self.wait());
         }
         while let Some(undo) = self.undo.pop() {
@@ -243,7 +275,7 @@ impl<'a> Schedule<'a> {
 
     /// Takes in what became of a step.
     pub(crate) fn accept(&mut self, number: usize, ran: bool, result: Result<Done>) {
-        let Some(step) = self.out.remove(&number) else { return };
+        let Some((step, _)) = self.out.remove(&number) else { return };
         if let Err(error) = &result
             && !ran
             && self.reason.is_none()
@@ -253,6 +285,7 @@ impl<'a> Schedule<'a> {
         if ran && matches!(*step, Step::Begin | Step::Commit | Step::RollBack) {
             self.stats.add_request(0);
         }
+        let mut freed = false;
         match &*step {
             Step::Wait(_) => {
                 if let Err(error) = result {
@@ -278,10 +311,15 @@ impl<'a> Schedule<'a> {
                 self.phase = Phase::Over;
                 self.rolled_back();
             }
-            Step::Send(load) => self.sent(load, ran, result),
+            Step::Send(load) => {
+                freed = self.families.bring_back(load.index, &load.places);
+                self.sent(load, ran, result);
+            }
             Step::Undo(load) => self.undone(load, ran, result),
         }
-        let waiting = self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
+        let late = matches!(self.sizes, Sizes::Auto(_));
+        let waiting =
+            late || freed || self.brake.is_pulled() || self.groups.iter().any(|group| group.out == 0);
         if waiting || self.phase != Phase::Forward {
             std::mem::replace(&mut self.wake, Signal::new()).raise();
         }
@@ -321,16 +359,9 @@ impl<'a> Schedule<'a> {
     }
 
     fn note_requests(&mut self, index: usize, done: &Done) {
-        for sample in &done.samples {
-            self.stats.add_request(sample.records);
-            if let Sizes::Auto(auto) = &mut self.sizes
-                && sample.records > 0
-            {
-                match &sample.error {
-                    None => auto.answered(sample.records, sample.took),
-                    Some(error) => auto.failed(sample.records, error),
-                }
-            }
+        done.samples.iter().for_each(|sample| self.stats.add_request(sample.records));
+        if let Sizes::Auto(auto) = &mut self.sizes {
+            auto.learn(&done.samples);
         }
         let Some(took) = done.samples.iter().map(|sample| sample.took).reduce(|a, b| a + b) else { return };
         let (ended, finished_at) = (Instant::now(), now());
@@ -398,15 +429,19 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// How much of an operation goes in one request.
-pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, whole: bool) -> Limits {
+/// How much of an operation goes in one request; `share`: no more than that, unless it goes as a whole.
+pub(crate) fn limits(sizes: &Sizes, capabilities: &Capabilities, bulk: Bulk, share: Option<usize>) -> Limits {
     let size = match sizes {
-        _ if whole => usize::MAX,
+        _ if bulk.whole => usize::MAX,
         Sizes::Fixed(size) => *size,
-        Sizes::Auto(auto) => auto.size(),
+        Sizes::Auto(auto) => share.unwrap_or(auto.size()),
     };
     let most = capabilities.record_limit().unwrap_or(usize::MAX).max(1);
-    Limits { records: size.min(most), bytes: capabilities.byte_limit() }
+    Limits {
+        records: size.min(most),
+        bytes: capabilities.byte_limit().filter(|_| !bulk.light),
+        whole: bulk.whole,
+    }
 }
 
 /// What became of a chunk, also when the worker could not tell.

@@ -43,6 +43,7 @@ pub struct BatchContext<'s, S: RecordStore> {
     auto_execute: bool,
     priority: i32,
     context: Value,
+    group_by: Vec<String>,
 }
 
 /// A record that is to be created.
@@ -78,7 +79,14 @@ impl Serialize for NewRecord {
 impl<'s, S: RecordStore> BatchContext<'s, S> {
     pub(crate) fn new(executor: Executor<'s, S>) -> Self {
         let context = Value::Object(Map::new());
-        Self { executor, operations: Vec::new(), auto_execute: true, priority: 0, context }
+        Self {
+            executor,
+            operations: Vec::new(),
+            auto_execute: true,
+            priority: 0,
+            context,
+            group_by: Vec::new(),
+        }
     }
 
     /// Creates a record.
@@ -110,6 +118,7 @@ impl<'s, S: RecordStore> BatchContext<'s, S> {
                 && other.model == operation.model
                 && other.priority == operation.priority
                 && other.context == operation.context
+                && other.group_by == operation.group_by
         };
         let (id, first) = match self.operations.iter_mut().rev().find(same) {
             Some(other) => {
@@ -212,6 +221,17 @@ impl<'s, S: RecordStore> BatchContext<'s, S> {
         self
     }
 
+    /// The fields that keep records off each other, of what is added from now on: see
+    /// [`Operation::group_by`]. Deletes have none. Defaults to none.
+    pub fn group_by<I>(&mut self, fields: I) -> &mut Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.group_by = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Whether the operations are sent when the closure ends well. Where not, [`execute`](Self::execute) is
     /// for you to call, and what is left then is not sent. Defaults to `true`.
     pub fn auto_execute(&mut self, auto: bool) -> &mut Self {
@@ -267,7 +287,8 @@ impl<'s, S: RecordStore> BatchContext<'s, S> {
     }
 
     fn dressed(&self, operation: Operation) -> Operation {
-        operation.priority(self.priority).context(self.context.clone())
+        let operation = operation.priority(self.priority).context(self.context.clone());
+        if operation.kind == OperationKind::Delete { operation } else { operation.group_by(&self.group_by) }
     }
 
     fn push(&mut self, operation: Operation) -> Uuid {

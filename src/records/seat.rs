@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::brake::Brake;
 use super::isolate::{Manner, Run};
 use super::load::{Done, Load};
+use super::plan::Bulk;
 use super::schedule::{Item, Step};
 use super::store::RecordStore;
 use crate::engine::connect::{Connect, Interrupt, Worker};
@@ -51,8 +52,7 @@ pub(crate) struct Work<'a, S> {
     pub(crate) store: &'a S,
     pub(crate) brake: &'a Brake,
     pub(crate) manner: Manner,
-    /// For each operation, whether it goes out as a whole.
-    pub(crate) whole: &'a [bool],
+    pub(crate) bulks: &'a [Bulk],
     /// What became of a chunk in which the store panicked.
     pub(crate) salvage: Sender<(usize, Done)>,
     pub(crate) in_transaction: bool,
@@ -108,7 +108,7 @@ impl<S: RecordStore> Work<'_, S> {
                 if self.in_transaction {
                     self.transaction(seat).inspect_err(|_| self.brake.pull())?;
                 }
-                let whole = self.whole.get(load.index).copied().unwrap_or(false);
+                let whole = self.bulks.get(load.index).is_some_and(|bulk| bulk.whole);
                 let optimistic = self.manner.optimistic.filter(|_| whole);
                 return Ok(self.run(
                     seat,

@@ -16,7 +16,7 @@
 ///
 /// A chunk that is refused is halved until its bad records are found: at most `2 * ceil(log2(size))` more
 /// requests for each. References make more requests: an operation whose records refer to each other goes out
-/// wave by wave.
+/// wave by wave. [Families](crate::Operation::group_by) make at most one more for each session.
 ///
 /// ```
 /// use batchcall::memory::Memory;

@@ -21,6 +21,7 @@ impl Operation {
         if !self.context.is_object() {
             problems.push(Problem::new("the context is an object").field("context"));
         }
+        self.group_problems(&mut problems);
         match self.kind {
             OperationKind::Create => self.records_problems(&mut problems),
             OperationKind::Update => {
@@ -42,6 +43,21 @@ impl Operation {
             }
         }
         problems
+    }
+
+    pub(crate) fn group_problems(&self, problems: &mut Vec<Problem>) {
+        let mut wrong = |message: String| problems.push(Problem::new(message).field("group_by"));
+        if self.kind == OperationKind::Delete && !self.group_by.is_empty() {
+            wrong("a delete knows no fields to group its records by".to_owned());
+        }
+        let mut names = HashSet::new();
+        for field in &self.group_by {
+            if field.is_empty() {
+                wrong("the name of a field to group by is empty".to_owned());
+            } else if !names.insert(field) {
+                wrong(format!("field {field} comes twice"));
+            }
+        }
     }
 
     fn records_problems(&self, problems: &mut Vec<Problem>) {
@@ -183,6 +199,18 @@ mod tests {
         assert!(wrong(&json!({"type": "merge"}))[0].contains("unknown operation type"));
         assert_eq!(wrong(&json!({})).len(), 2);
         assert_eq!(wrong(&json!([])).len(), 1);
+    }
+
+    #[test]
+    fn nothing_to_write_and_ids_of_nothing_are_refused() {
+        assert_eq!(
+            wrong(&json!({"type": "update", "model": "m", "ids": [1], "data": {}})),
+            [": there are no fields to write"]
+        );
+        assert_eq!(
+            wrong(&json!({"type": "delete", "model": "m", "data": ["", " ", "A"]})),
+            ["record 0, field id: the id is empty", "record 1, field id: the id is empty"]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A record that refers to another one goes in a later wave, and so does an operation on a record that an
 //! earlier operation writes. What cannot be ordered is refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use uuid::Uuid;
@@ -18,6 +18,8 @@ use super::record::{RecordId, Reference};
 pub(crate) struct Share {
     pub(crate) operation: usize,
     pub(crate) places: Places,
+    /// Whether the operation refers to records, also to those of a higher priority.
+    pub(crate) refers: bool,
 }
 
 /// Which records.
@@ -110,6 +112,8 @@ pub(crate) fn order(
 struct Graph {
     /// For each operation that refers to others: for each record the records that it waits for.
     references: HashMap<usize, HashMap<usize, Vec<Spot>>>,
+    /// The operations that refer to any.
+    refer: HashSet<usize>,
     /// For each operation: those that it waits for as a whole.
     after: HashMap<usize, Vec<usize>>,
 }
@@ -168,6 +172,7 @@ impl Graph {
             }
             found.filter(|(target, _)| operations[*target].priority == operation.priority)
         };
+        let mut refers = !shared.is_empty();
         let shared: Vec<Spot> = shared.into_iter().filter_map(|reference| check(reference, None)).collect();
         let mut waits: HashMap<usize, Vec<Spot>> = HashMap::new();
         for place in 0..operation.len() {
@@ -178,12 +183,16 @@ impl Graph {
                 }
             }
             found.extend(operation.ids.get(place).and_then(RecordId::reference));
+            refers |= !found.is_empty();
             let mut spots: Vec<Spot> =
                 found.into_iter().filter_map(|reference| check(reference, Some(place))).collect();
             spots.extend(&shared);
             if !spots.is_empty() {
                 waits.insert(place, spots);
             }
+        }
+        if refers {
+            self.refer.insert(index);
         }
         if !waits.is_empty() {
             self.references.insert(index, waits);
@@ -267,8 +276,9 @@ impl Graph {
         let mut waves: Vec<Vec<Share>> = vec![Vec::new()];
         for &index in level {
             let len = operations[index].len();
+            let refers = self.refer.contains(&index);
             if self.is_plain(index) {
-                waves[0].push(Share { operation: index, places: Places::All(len) });
+                waves[0].push(Share { operation: index, places: Places::All(len), refers });
                 continue;
             }
             let mut by_wave: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -286,7 +296,7 @@ impl Graph {
                     waves.resize_with(wave + 1, Vec::new);
                 }
                 let places = if places.len() == len { Places::All(len) } else { Places::Some(places) };
-                waves[wave].push(Share { operation: index, places });
+                waves[wave].push(Share { operation: index, places, refers });
             }
         }
         let waves = waves.into_iter().enumerate().filter(|(_, shares)| !shares.is_empty());

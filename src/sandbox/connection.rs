@@ -85,7 +85,9 @@ impl<'a> Connection<'a> {
         }
         let Some(body) = self.read_body(&head)? else {
             self.shared.recorder.request(RequestEvent { status: Some(413), ..event });
-            self.write(Response::html(413, "Payload Too Large"), None)?;
+            let refusal = Response::html(413, "Payload Too Large");
+            let (bytes, _) = refusal.into_bytes(&self.shared.manner, 0, true);
+            self.stream.write_all(&bytes)?;
             self.discard(head.content_length().unwrap_or(0))?;
             return Ok(Next::Close);
         };

@@ -142,6 +142,16 @@ impl Connection {
         Ok(live)
     }
 
+    /// Does something on a connection that works.
+    fn run<R>(&mut self, work: impl FnOnce(&mut Live) -> Result<R>) -> Result<R> {
+        let done = work(self.ready()?);
+        done.map_err(|error| match self.worker.check() {
+            // Told to end by us: why, the database does not know.
+            Err(reason) if error.kind() == ErrorKind::Interrupted => error.with_kind(reason.kind()),
+            _ => error,
+        })
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors
@@ -217,7 +227,7 @@ impl Connection {
     pub fn execute_many<P: Serialize>(&mut self, sql: &str, sets: &[P]) -> Result<Vec<u64>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(None);
-        on!(self.ready()?, driver => driver.execute(sql, sets))
+        self.run(|live| on!(live, driver => driver.execute(sql, sets)))
     }
 
     /// Runs a query once for each set of parameters.
@@ -233,11 +243,11 @@ impl Connection {
         let home = Arc::clone(&self.home);
         let reads = sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
         let _forget = (!reads).then(|| home.forget(None));
-        on!(self.ready()?, driver => driver.query(sql, sets))
+        self.run(|live| on!(live, driver => driver.query(sql, sets)))
     }
 
     pub(crate) fn describe(&mut self, name: &TableName) -> Result<TableInfo> {
-        on!(self.ready()?, driver => driver.describe(name))
+        self.run(|live| on!(live, driver => driver.describe(name)))
     }
 
     pub(crate) fn insert<R: Serialize, T: DeserializeOwned>(
@@ -246,7 +256,7 @@ impl Connection {
     ) -> Result<Done<T>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(Some(chunk.table));
-        on!(self.ready()?, driver => driver.insert(chunk))
+        self.run(|live| on!(live, driver => driver.insert(chunk)))
     }
 
     pub(crate) fn upsert<R: Serialize, T: DeserializeOwned>(
@@ -256,7 +266,7 @@ impl Connection {
     ) -> Result<Done<T>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(None);
-        on!(self.ready()?, driver => driver.upsert(chunk, conflict))
+        self.run(|live| on!(live, driver => driver.upsert(chunk, conflict)))
     }
 
     pub(crate) fn update<R: Serialize, T: DeserializeOwned>(
@@ -266,7 +276,7 @@ impl Connection {
     ) -> Result<Done<T>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(None);
-        on!(self.ready()?, driver => driver.update(chunk, key))
+        self.run(|live| on!(live, driver => driver.update(chunk, key)))
     }
 
     pub(crate) fn update_all<V: Serialize>(
@@ -278,7 +288,7 @@ impl Connection {
     ) -> Result<Done<()>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(None);
-        on!(self.ready()?, driver => driver.update_all(table, key, keys, values))
+        self.run(|live| on!(live, driver => driver.update_all(table, key, keys, values)))
     }
 
     pub(crate) fn delete<T: DeserializeOwned>(
@@ -291,7 +301,7 @@ impl Connection {
     ) -> Result<Done<T>> {
         let home = Arc::clone(&self.home);
         let _forget = home.forget(None);
-        on!(self.ready()?, driver => driver.delete(table, key, keys, isolate, returning))
+        self.run(|live| on!(live, driver => driver.delete(table, key, keys, isolate, returning)))
     }
 
     pub(crate) fn get<T: DeserializeOwned>(
@@ -301,7 +311,7 @@ impl Connection {
         key: &[usize],
         keys: &[Key],
     ) -> Result<(Vec<Option<T>>, Cost)> {
-        on!(self.ready()?, driver => driver.get(table, columns, key, keys))
+        self.run(|live| on!(live, driver => driver.get(table, columns, key, keys)))
     }
 
     pub(crate) fn get_by<T: DeserializeOwned>(
@@ -310,7 +320,7 @@ impl Connection {
         column: usize,
         values: &[Key],
     ) -> Result<(Vec<(Key, T)>, Cost)> {
-        on!(self.ready()?, driver => driver.get_by(table, column, values))
+        self.run(|live| on!(live, driver => driver.get_by(table, column, values)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Deletes rows by their keys.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,7 @@ pub(crate) fn delete<T: DeserializeOwned + Serialize + Send + Sync>(
     on: &Table<'_, T>,
     keys: Vec<Key>,
 ) -> Result<Written<T>, WriteError<T>> {
-    let deadline = on.deadline();
+    let (began, deadline) = (Instant::now(), on.deadline());
     let mut written = Written::new(keys.len(), on.metrics("delete", keys.len()));
     if keys.is_empty() {
         return Ok(written);
@@ -53,7 +54,7 @@ pub(crate) fn delete<T: DeserializeOwned + Serialize + Send + Sync>(
             })
         })
     });
-    conclude(on, written, ran)
+    conclude(on, written, began, ran)
 }
 
 /// Refuses keys that have another number of parts than the key has columns.

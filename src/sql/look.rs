@@ -159,8 +159,13 @@ impl<'w, R> Look<'w, R> {
                 (None, _) => keyless = true,
             }
         }
-        if self.shapes.get(shape).columns.is_empty() && matches!(self.write.plan, Plan::Update { .. }) {
-            return Err(invalid(self.write.table, place, "the row sets nothing".to_owned()));
+        if let Plan::Update { key, fields } = self.write.plan {
+            let sets = |column: &usize| {
+                !key.contains(column) && fields.as_ref().is_none_or(|fields| fields.contains(column))
+            };
+            if !self.shapes.get(shape).columns.iter().any(sets) {
+                return Err(invalid(self.write.table, place, "the row sets nothing".to_owned()));
+            }
         }
         let number =
             self.groups.iter().position(|(each, ..)| *each == (shape, keyless)).unwrap_or_else(|| {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -141,6 +142,7 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
     let table = on.describe(deadline)?;
     let key = on.key_columns(&table)?;
     check_keys(&table, &key, &keys)?;
+    let began = Instant::now();
     let places: Arc<[usize]> = (0..keys.len()).collect();
     let mut rows: Vec<Option<Result<Option<U>>>> = Vec::new();
     rows.resize_with(keys.len(), || None);
@@ -198,6 +200,7 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
     let read = rows.iter().filter(|row| row.is_ok()).count();
     metrics.succeeded = hits + read;
     metrics.failed = rows.len() - read;
+    metrics.elapsed = began.elapsed();
     on.db.keep(metrics);
     Ok(rows)
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -160,7 +161,7 @@ pub(crate) fn rows<T: Serialize + DeserializeOwned + Send + Sync>(
     rows: &[T],
     verb: &Verb,
 ) -> Result<Written<T>, WriteError<T>> {
-    let deadline = on.deadline();
+    let (began, deadline) = (Instant::now(), on.deadline());
     let mut written = Written::new(rows.len(), on.metrics(verb.name(), rows.len()));
     let found = if rows.is_empty() { Ok(None) } else { plan(on, verb, deadline).map(Some) };
     let (table, plan) = match found {
@@ -185,7 +186,7 @@ pub(crate) fn rows<T: Serialize + DeserializeOwned + Send + Sync>(
             write.send::<_, T>(connection, group, isolate)
         })
     });
-    conclude(on, written, ran)
+    conclude(on, written, began, ran)
 }
 
 /// Finds the columns that the verb names.
@@ -212,6 +213,7 @@ fn plan<T>(on: &Table<'_, T>, verb: &Verb, deadline: Deadline) -> Result<(Arc<Ta
 pub(crate) fn conclude<T>(
     on: &Table<'_, T>,
     mut written: Written<T>,
+    began: Instant,
     ran: Result<()>,
 ) -> Result<Written<T>, WriteError<T>> {
     if let Some(after) = &on.hooks.after {
@@ -228,6 +230,7 @@ pub(crate) fn conclude<T>(
             written.note(place, error);
         }
     }
+    written.metrics_mut().elapsed = began.elapsed();
     let written = written.finish();
     on.db.keep(written.metrics().clone());
     match ran {

@@ -2,9 +2,12 @@
 //! what a real one was seen to answer.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod bugs;
 mod logins;
 mod lost;
+mod proxy;
 mod records;
+mod rollback;
 mod script;
 mod traps;
 mod wires;

@@ -244,3 +244,20 @@ fn chunks_that_are_too_long_for_the_server_are_halved() {
     assert!(report.is_complete(), "{report}");
     assert_eq!(count(&client), 100);
 }
+
+#[test]
+fn a_body_over_the_servers_limit_goes_in_parts() {
+    for (version, protocol) in protocols() {
+        let kept = Duration::from_secs(60);
+        let sandbox = Sandbox::odoo(version).max_body(20_000).keep_alive(kept).start().unwrap();
+        let client = builder(&sandbox, protocol).build().unwrap();
+        for size in [BatchSize::Fixed(1500), BatchSize::Auto] {
+            let report = Executor::new(&client)
+                .batch_size(size)
+                .execute([Operation::create("res.partner", people(1500)).unwrap()])
+                .unwrap();
+            assert!(report.is_complete(), "{report}");
+        }
+        assert_eq!(count(&client), 3000);
+    }
+}

@@ -1,4 +1,5 @@
-//! What other clients get wrong, by the numbers of the fact sheet.
+//! What other clients get wrong, by the numbers of the fact sheet; what is about the wire is in
+//! `tests/odoo/bugs.rs`. There is no B17.
 
 use batchcall::memory::{Memory, Step};
 use batchcall::{ErrorKind, Executor, Operation, Select, Strategy};
@@ -66,6 +67,20 @@ fn b6_counts_are_records_and_begin_anew_with_each_run() {
 }
 
 #[test]
+fn b7_a_plain_closure_that_panics_makes_no_failure_and_no_extra_result() {
+    let store = Memory::new();
+    let executor = Executor::new(&store).batch_size(2);
+    let mut calls = 0;
+    let report = executor
+        .execute_with_progress([Operation::create("m", rows(10)).unwrap()], |progress| {
+            calls += 1;
+            assert_eq!(progress.total, 0, "records, of which there are ten");
+        })
+        .unwrap();
+    assert_eq!((words(&report), calls), (vec!["created"; 10], 1));
+}
+
+#[test]
 fn b10_the_message_is_the_servers() {
     let store = Memory::new().refuse(|_, _| Some("Contacts require a name".into()));
     let report = Executor::new(&store).execute([Operation::create("m", rows(1)).unwrap()]).unwrap();
@@ -84,6 +99,17 @@ fn b11_what_timed_out_is_known_by_record() {
         .unwrap();
     assert_eq!(words(&report), ["created", "created", "in doubt", "in doubt", "not run", "not run"]);
     assert_eq!(report.in_doubt().map(|entry| entry.index()).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn b12_what_failed_for_a_passing_reason_is_told_from_what_did_not() {
+    let store = Memory::new().script([Step::Fail(ErrorKind::Unavailable), Step::Fail(ErrorKind::Rejected)]);
+    let executor = Executor::new(&store).strategy(Strategy::Chunked).batch_size(1);
+    let mut report = executor.execute([Operation::create("m", rows(2)).unwrap()]).unwrap();
+    let retryable: Vec<_> = report.failed().map(|entry| entry.error().unwrap().is_retryable()).collect();
+    assert_eq!(retryable, [true, false]);
+    executor.retry_where(&mut report, |entry| entry.error().unwrap().is_retryable()).unwrap();
+    assert_eq!(words(&report), ["created", "failed"]);
 }
 
 #[test]

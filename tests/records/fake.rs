@@ -2,14 +2,19 @@
 
 use std::sync::Mutex;
 
-use batchcall::{Answer, Applied, Capabilities, Chunk, Connect, OperationKind, RecordStore, Result, Worker};
+use batchcall::{
+    Answer, Applied, Capabilities, Chunk, Connect, OperationKind, Record, RecordId, RecordStore, Result,
+    Worker,
+};
 
+type Read = Box<dyn Fn(&[RecordId]) -> Result<Vec<Option<Record>>> + Send + Sync>;
 type Say = Box<dyn Fn(usize, &Chunk<'_>) -> Result<Answer> + Send + Sync>;
 
 /// A store that answers as a test says, and remembers what it was sent.
 pub(crate) struct Fake {
     capabilities: Capabilities,
     say: Say,
+    read: Option<Read>,
     pub(crate) seen: Mutex<Vec<Seen>>,
 }
 
@@ -26,7 +31,17 @@ impl Fake {
         capabilities: Capabilities,
         say: impl Fn(usize, &Chunk<'_>) -> Result<Answer> + Send + Sync + 'static,
     ) -> Self {
-        Self { capabilities, say: Box::new(say), seen: Mutex::default() }
+        Self { capabilities, say: Box::new(say), read: None, seen: Mutex::default() }
+    }
+
+    /// A store that can be read, too.
+    pub(crate) fn reading(
+        mut self,
+        read: impl Fn(&[RecordId]) -> Result<Vec<Option<Record>>> + Send + Sync + 'static,
+    ) -> Self {
+        self.capabilities = self.capabilities.reads(true);
+        self.read = Some(Box::new(read));
+        self
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -81,6 +96,10 @@ impl RecordStore for Fake {
 
     fn delete(&self, (): &mut (), chunk: &Chunk<'_>) -> Result<Answer> {
         self.answer(chunk)
+    }
+
+    fn read(&self, (): &mut (), _: &str, ids: &[RecordId], _: &[&str]) -> Result<Vec<Option<Record>>> {
+        self.read.as_ref().unwrap()(ids)
     }
 
     fn upsert(&self, (): &mut (), chunk: &Chunk<'_>) -> Result<Answer> {

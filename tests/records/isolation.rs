@@ -2,7 +2,8 @@
 
 use batchcall::memory::{Memory, Step};
 use batchcall::{
-    Applied, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, RecordOutcome, Strategy,
+    Applied, CancelToken, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, RecordOutcome,
+    Strategy,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -270,4 +271,63 @@ fn too_many_failures_end_the_run() {
     let report = executor.execute([Operation::create("m", rows(100)).unwrap()]).unwrap();
     assert_eq!((report.totals().failed, report.totals().not_run), (3, 97));
     assert!(store.requests() < 12);
+}
+
+#[test]
+fn a_cancel_ends_the_search_for_a_bad_record() {
+    let token = CancelToken::new();
+    let cancel = token.clone();
+    let store = Fake::new(atomic(), move |number, chunk| {
+        if number == 1 {
+            cancel.cancel();
+            return Ok(fine(chunk));
+        }
+        Err(Error::new(ErrorKind::Rejected, "one of these").with_delivery(Delivery::Answered))
+    });
+    let executor = Executor::new(&store).cancel_token(&token);
+    let report = executor.execute([Operation::create("m", rows(64)).unwrap()]).unwrap();
+    assert_eq!(store.requests(), 2);
+    assert_eq!((&words(&report)[..32], &words(&report)[32..]), (&["created"; 32][..], &["not run"; 32][..]));
+}
+
+#[test]
+fn a_refusal_that_may_have_come_too_late_is_in_doubt_and_not_looked_into() {
+    for kind in [ErrorKind::Rejected, ErrorKind::Server, ErrorKind::Conflict, ErrorKind::NotFound] {
+        let store =
+            Fake::new(atomic(), move |_, _| Err(Error::new(kind, "?").with_delivery(Delivery::MaybeSent)));
+        let report = Executor::new(&store).execute([Operation::delete("m", 1..=4).unwrap()]).unwrap();
+        assert_eq!((words(&report), store.requests()), (vec!["in doubt"; 4], 1), "{kind}");
+    }
+}
+
+#[test]
+fn what_a_store_did_not_send_is_not_in_doubt_whatever_it_calls_that() {
+    for kind in [ErrorKind::Rejected, ErrorKind::Protocol, ErrorKind::Timeout, ErrorKind::Panicked] {
+        let store = Fake::new(Capabilities::new(), move |_, _| {
+            Err(Error::new(kind, "before").with_delivery(Delivery::NotSent))
+        });
+        let report = Executor::new(&store).execute([Operation::create("m", rows(4)).unwrap()]).unwrap();
+        assert_eq!(words(&report), ["failed"; 4], "{kind}");
+    }
+}
+
+#[test]
+fn ids_that_were_not_told_are_not_one_id_told_twice() {
+    let store = Fake::new(atomic(), |_, chunk| {
+        assert!(!chunk.return_ids());
+        Ok((0..chunk.len()).map(|_| Ok(Applied::Created(batchcall::RecordId::Unknown))).collect())
+    });
+    let operation = Operation::create("m", rows(4)).unwrap().return_ids(false);
+    assert_eq!(words(&Executor::new(&store).execute([operation]).unwrap()), ["created"; 4]);
+}
+
+#[test]
+fn an_error_that_names_a_record_which_was_not_sent_is_looked_into() {
+    let store = Fake::new(atomic(), |_, chunk| match (0..chunk.len()).any(|at| chunk.place(at) == 5) {
+        true => Err(Error::new(ErrorKind::Rejected, "that one").with_record_index(99)),
+        false => Ok(fine(chunk)),
+    });
+    let report = Executor::new(&store).execute([Operation::create("m", rows(8)).unwrap()]).unwrap();
+    assert_eq!(report.failed().map(|entry| entry.index()).collect::<Vec<_>>(), [5]);
+    assert_eq!(report.totals().created, 7);
 }

@@ -3,6 +3,8 @@
 
 mod bugs;
 mod fake;
+mod families;
+mod guards;
 mod isolation;
 mod order;
 mod properties;

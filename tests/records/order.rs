@@ -53,6 +53,23 @@ fn a_company_and_its_contacts_go_out_in_two_waves() {
 }
 
 #[test]
+fn a_record_refers_to_one_of_a_higher_priority() {
+    let store = Memory::new();
+    let parents = Operation::create("m", rows(2)).unwrap().priority(1);
+    let children: Vec<_> = (0..2).map(|n| json!({"parent": parents.reference(n)})).collect();
+    let children = Operation::create("m", children).unwrap();
+    let shared = Operation::create("m", rows(1)).unwrap().priority(1);
+    let update = Operation::update("m", [children.reference(0)], json!({"owner": shared.reference(0)}));
+    let report = Executor::new(&store).execute([children, parents, update.unwrap(), shared]).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let id = |index: usize| report.outcomes()[index].id().unwrap().as_i64().unwrap();
+    for n in 0..2 {
+        assert_eq!(store.row("m", id(n)).unwrap()["parent"], json!(id(2 + n)));
+    }
+    assert_eq!(store.row("m", id(0)).unwrap()["owner"], json!(id(5)));
+}
+
+#[test]
 fn a_record_whose_parent_failed_is_not_run_and_its_siblings_are() {
     let store = Memory::new().refuse(|_, row| (row["name"] == "partner 1").then(|| "no".into()));
     let parents = Operation::create("m", rows(3)).unwrap();
@@ -139,6 +156,29 @@ fn what_the_store_has_not_is_refused_before_sending() {
     let same = Operation::create("m", rows(1)).unwrap();
     let error = Executor::new(&store).execute([same.clone(), same]).unwrap_err();
     assert!(error.message().contains("the id of operation 0"), "{error}");
+}
+
+#[test]
+fn references_are_refused_where_the_store_cannot_resolve_them() {
+    use batchcall::Capabilities;
+    for capabilities in [Capabilities::new().references(false), Capabilities::new().returns_ids(false)] {
+        let store = Fake::new(capabilities, |_, chunk| Ok(fine(chunk)));
+        let parent = Operation::create("m", rows(1)).unwrap();
+        let child = Operation::create("m", json!([{"a": 1}, {"p": parent.reference(0)}])).unwrap();
+        let error = Executor::new(&store).execute([parent, child]).unwrap_err();
+        assert_eq!(error.field_errors()[0].path, "operation 1, record 1");
+        assert_eq!(store.requests(), 0);
+    }
+}
+
+#[test]
+fn a_record_whose_id_nobody_asks_for_cannot_be_referred_to() {
+    let store = Memory::new();
+    let parent = Operation::create("m", rows(1)).unwrap().return_ids(false);
+    let child = Operation::create("m", json!({"p": parent.reference(0)})).unwrap();
+    let error = Executor::new(&store).execute([parent, child]).unwrap_err();
+    assert!(error.message().contains("whose ids are not wanted"), "{error}");
+    assert_eq!(store.requests(), 0);
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! Undoing what was applied.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batchcall::memory::{Memory, Step};
-use batchcall::{CancelToken, ErrorKind, Executor, Operation, RecordOutcome, Strategy};
+use batchcall::{
+    Applied, CancelToken, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, OperationKind,
+    Record, RecordId, RecordOutcome, Strategy,
+};
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use serde_json::json;
 
+use crate::fake::{Fake, fine};
 use crate::{no_bad_rows, rows, rows_with_bad, words};
 
 #[test]
@@ -198,4 +206,197 @@ fn a_run_that_was_cancelled_says_what_it_left_behind() {
     let left = report.totals().rollback_failed;
     assert!(left >= 1 && left + report.totals().not_run == 50, "{report}");
     assert_eq!(store.rows("m").len(), left);
+}
+
+#[test]
+fn undoing_goes_one_by_one_from_the_last_to_the_first() {
+    let (made, gone) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let undoing = AtomicUsize::new(0);
+    let (creates, deletes) = (Arc::clone(&made), Arc::clone(&gone));
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), move |number, chunk| {
+        if chunk.model() == "last" {
+            return Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered));
+        }
+        if chunk.kind() == OperationKind::Delete {
+            assert_eq!(undoing.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+            std::thread::sleep(Duration::from_millis(1));
+            undoing.fetch_sub(1, Ordering::SeqCst);
+            deletes.lock().unwrap().push(chunk.ids()[0].clone());
+            return Ok(fine(chunk));
+        }
+        let id = RecordId::from(number + 1);
+        creates.lock().unwrap().push(id.clone());
+        Ok(vec![Ok(Applied::Created(id))])
+    });
+    let report = Executor::new(&store)
+        .strategy(Strategy::Chunked)
+        .batch_size(1)
+        .rollback_on_error(true)
+        .execute([
+            Operation::create("first", rows(4)).unwrap().priority(2),
+            Operation::create("second", rows(4)).unwrap().priority(1),
+            Operation::create("last", rows(1)).unwrap(),
+        ])
+        .unwrap();
+    assert_eq!(report.totals().rolled_back, 8, "{report}");
+    let (mut made, gone) = (made.lock().unwrap().clone(), gone.lock().unwrap());
+    made.reverse();
+    assert_eq!(made, *gone);
+}
+
+#[test]
+fn what_several_workers_made_is_undone_one_by_one_after_the_last_of_them() {
+    let working = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&working);
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), move |number, chunk| {
+        let before = now.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(2));
+        let answer = if chunk.kind() == OperationKind::Delete {
+            assert_eq!(before, 0, "nothing else is on its way");
+            Ok(fine(chunk))
+        } else if number == 9 {
+            Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered))
+        } else {
+            Ok(fine(chunk))
+        };
+        now.fetch_sub(1, Ordering::SeqCst);
+        answer
+    });
+    let executor = Executor::new(&store).batch_size(2).max_concurrent(4).rollback_on_error(true);
+    let report = executor.execute([Operation::create("m", rows(60)).unwrap()]).unwrap();
+    let totals = report.totals();
+    assert_eq!((totals.failed, totals.rolled_back + totals.not_run), (2, 58), "{report}");
+    assert!(totals.rolled_back >= 12);
+}
+
+#[test]
+fn a_panic_at_the_commit_leaves_everything_in_doubt() {
+    let store = Memory::new().transactions(true).script([Step::Answer, Step::Answer, Step::Panic]);
+    let executor = Executor::new(&store).rollback_on_error(true);
+    let report = executor.execute([Operation::create("m", rows(3)).unwrap()]).unwrap();
+    assert_eq!(words(&report), ["in doubt"; 3]);
+}
+
+#[test]
+fn undoing_has_the_context_of_what_it_undoes() {
+    // Such as the company that a record was made in: without it the server may not even find it.
+    let context = json!({"allowed_company_ids": [3]});
+    let expected = context.clone();
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), move |number, chunk| {
+        assert_eq!(json!(chunk.context()), expected);
+        match number {
+            1 => Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered)),
+            _ => Ok(fine(chunk)),
+        }
+    });
+    let executor = Executor::new(&store).strategy(Strategy::Chunked).batch_size(1).rollback_on_error(true);
+    let report = executor.execute([Operation::create("m", rows(2)).unwrap().context(context)]).unwrap();
+    assert_eq!(words(&report), ["rolled back", "failed"]);
+}
+
+#[test]
+fn what_cannot_be_remembered_is_not_overwritten() {
+    // Without its former values an update could not be undone; with those of another record it would be wrong.
+    for fewer in [false, true] {
+        let store = Fake::new(Capabilities::new().atomic_chunks(true), |_, chunk| Ok(fine(chunk)));
+        let store = store.reading(move |ids| match fewer {
+            true => Ok(ids.iter().skip(1).map(|_| Some(Record::from_iter([("color", 1)]))).collect()),
+            false => Err(Error::new(ErrorKind::Forbidden, "not for you").with_delivery(Delivery::Answered)),
+        });
+        let executor = Executor::new(&store).rollback_on_error(true);
+        let report = executor.execute([Operation::update("m", 1..=3, json!({"color": 7})).unwrap()]).unwrap();
+        assert_eq!((words(&report), store.requests()), (vec!["failed"; 3], 0), "{fewer}");
+        let kind = if fewer { ErrorKind::Protocol } else { ErrorKind::Forbidden };
+        assert_eq!(report.outcomes()[0].error().unwrap().kind(), kind);
+    }
+}
+
+#[test]
+fn a_record_that_was_not_there_before_its_update_cannot_get_its_values_back() {
+    let store = Fake::new(Capabilities::new().atomic_chunks(true), |_, chunk| match chunk.model() {
+        "last" => Err(Error::new(ErrorKind::Rejected, "no").with_delivery(Delivery::Answered)),
+        _ => Ok(fine(chunk)),
+    });
+    let store = store.reading(|ids| {
+        let of = |id: &RecordId| (*id != RecordId::Int(2)).then(|| Record::from_iter([("color", 1)]));
+        Ok(ids.iter().map(of).collect())
+    });
+    let report = Executor::new(&store)
+        .rollback_on_error(true)
+        .execute([
+            Operation::update("m", 1..=3, json!({"color": 7})).unwrap().priority(1),
+            Operation::create("last", rows(1)).unwrap(),
+        ])
+        .unwrap();
+    assert_eq!(words(&report), ["rolled back", "not rolled back", "rolled back", "failed"]);
+    assert_eq!(report.outcomes()[1].error().unwrap().entity(), Some("m/2"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    /// F30: three deletions of ten fail, in every way in which they can.
+    #[test]
+    fn f30_every_record_that_was_made_is_undone_or_said_to_be_there(
+        records in 2_usize..60,
+        size in 1_usize..6,
+        workers in 1_usize..5,
+        fates in prop::collection::vec(0_u8..20, 64),
+        atomic in any::<bool>(),
+    ) {
+        let there: Arc<Mutex<BTreeSet<i64>>> = Arc::default();
+        let (rows_there, last) = (Arc::clone(&there), records - 1);
+        let store = Fake::new(Capabilities::new().atomic_chunks(atomic), move |number, chunk| {
+            if chunk.kind() == OperationKind::Create {
+                if (0..chunk.len()).any(|at| chunk.place(at) == last) {
+                    let no = || Error::new(ErrorKind::Rejected, "the last one").with_delivery(Delivery::Answered);
+                    return if atomic { Err(no()) } else { Ok((0..chunk.len()).map(|_| Err(no())).collect()) };
+                }
+                rows_there.lock().unwrap().extend((0..chunk.len()).map(|at| chunk.place(at) as i64 + 1));
+                return Ok(fine(chunk));
+            }
+            let delete = || {
+                let mut there = rows_there.lock().unwrap();
+                chunk.ids().iter().for_each(|id| { there.remove(&id.as_i64().unwrap()); });
+            };
+            // 6 of 20 fail.
+            match fates[number % fates.len()] {
+                0 => Err(Error::new(ErrorKind::Rejected, "others need it").with_delivery(Delivery::Answered)),
+                1 => Err(Error::new(ErrorKind::Unavailable, "busy").with_delivery(Delivery::NotSent)),
+                2 => Err(Error::new(ErrorKind::Connect, "reset").with_delivery(Delivery::MaybeSent)),
+                3 => {
+                    delete();
+                    Err(Error::new(ErrorKind::Timeout, "no answer").with_delivery(Delivery::MaybeSent))
+                }
+                4 => panic!("the store's own mistake"),
+                5 => {
+                    delete();
+                    Ok(fine(chunk).into_iter().skip(1).collect())
+                }
+                _ => {
+                    delete();
+                    Ok(fine(chunk))
+                }
+            }
+        });
+        let executor = Executor::new(&store).batch_size(size).max_concurrent(workers).rollback_on_error(true);
+        let report = executor.execute([Operation::create("m", rows(records)).unwrap()]).unwrap();
+        let there = there.lock().unwrap();
+        for entry in report.iter() {
+            let id = entry.record() as i64 + 1;
+            match entry.outcome() {
+                RecordOutcome::RolledBack => prop_assert!(!there.contains(&id), "{:?}", entry),
+                RecordOutcome::RollbackFailed(error) => {
+                    let name = format!("m/{id}");
+                    prop_assert_eq!(error.entity(), Some(name.as_str()));
+                    prop_assert!(there.contains(&id) || error.is_in_doubt(), "{:?}", entry);
+                }
+                RecordOutcome::Failed(_) | RecordOutcome::NotRun(_) => prop_assert!(!there.contains(&id)),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        prop_assert_eq!(report.outcomes().len(), records);
+        let accounted = report.totals();
+        prop_assert_eq!(accounted.rolled_back + accounted.rollback_failed + accounted.failed + accounted.not_run, records);
+    }
 }

@@ -70,6 +70,19 @@ fn the_deadline_holds_and_every_record_has_an_outcome() {
 }
 
 #[test]
+fn settings_that_send_nothing_are_refused() {
+    let store = Memory::new();
+    let refused = |executor: Executor<'_, Memory>| {
+        let error = executor.execute([Operation::create("m", rows(1)).unwrap()]).unwrap_err();
+        assert_eq!((error.kind(), store.requests()), (ErrorKind::Invalid, 0));
+        error.message().to_owned()
+    };
+    assert!(refused(Executor::new(&store).max_failures(0)).contains("max_failures"));
+    assert!(refused(Executor::new(&store).max_concurrent(0)).contains("max_concurrent"));
+    assert!(refused(Executor::new(&store).batch_size(0)).contains("batch_size"));
+}
+
+#[test]
 fn a_cancelled_run_sends_nothing_more() {
     let token = CancelToken::new();
     token.cancel();

@@ -79,7 +79,7 @@ fn by_hand_it_can_be_run_several_times() {
 }
 
 #[test]
-fn what_is_collected_has_the_priority_and_context_of_its_time() {
+fn what_is_collected_has_the_priority_context_and_grouping_of_its_time() {
     let store = Memory::new();
     Executor::new(&store)
         .batch(|batch| {
@@ -91,6 +91,13 @@ fn what_is_collected_has_the_priority_and_context_of_its_time() {
             let all: Vec<_> = batch.operations().iter().map(Operation::priority_level).collect();
             assert_eq!(all, [5, 0, 9]);
             assert_eq!(batch.operations()[1].context_ref()["lang"], "de_DE");
+            batch.clear();
+            batch.group_by(["parent_id"]);
+            batch.create("m", json!({"n": 1}))?;
+            batch.delete("m", [1])?;
+            batch.group_by([] as [&str; 0]).create("m", json!({"n": 2}))?;
+            let all: Vec<_> = batch.operations().iter().map(|each| each.grouped_by().len()).collect();
+            assert_eq!(all, [1, 0, 0]);
             batch.clear();
             Ok(())
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batchcall::memory::Memory;
-use batchcall::{BatchSize, Capabilities, Delivery, Error, ErrorKind, Executor, Operation, Strategy};
+use batchcall::{BatchSize, Capabilities, Delivery, Error, ErrorKind, Executor, Flow, Operation, Strategy};
 
 use crate::fake::{Fake, fine};
 use crate::rows;
@@ -28,6 +28,38 @@ fn it_grows_while_requests_are_fast() {
     assert_eq!(sizes[0], 100);
     assert!(*sizes.iter().max().unwrap() > 1000, "{sizes:?}");
     assert!(sizes.iter().all(|size| *size <= 10_000));
+}
+
+#[test]
+fn each_chunk_has_the_size_that_the_last_answer_says() {
+    let store = Fake::new(Capabilities::new(), |_, chunk| Ok(fine(chunk)));
+    assert!(run(&store, 20_000).is_complete());
+    assert_eq!(sizes(&store), [100, 800, 6_400, 10_000, 2_700]);
+}
+
+#[test]
+fn no_session_takes_more_than_its_part_of_what_is_left() {
+    let store = Fake::new(Capabilities::new(), |_, chunk| Ok(fine(chunk)));
+    let report = Executor::new(&store)
+        .batch_size(BatchSize::Auto)
+        .max_concurrent(5)
+        .execute([Operation::create("m", rows(2_000)).unwrap()])
+        .unwrap();
+    assert!(report.is_complete());
+    assert!(report.stats().largest_request <= 2_000 / 5, "{:?}", sizes(&store));
+}
+
+#[test]
+fn the_chunks_of_a_stream_follow_the_server_at_once() {
+    let store = Fake::new(Capabilities::new(), |_, chunk| Ok(fine(chunk)));
+    let stats = Executor::new(&store)
+        .batch_size(BatchSize::Auto)
+        .max_concurrent(1)
+        .stream(Flow::create("m"), rows(20_000), |_| {})
+        .unwrap();
+    assert_eq!(stats.totals.created, 20_000);
+    // One chunk is at hand when an answer comes, and one may be taken before it is heard.
+    assert!(sizes(&store).len() <= 10, "{:?}", sizes(&store));
 }
 
 #[test]

@@ -133,6 +133,20 @@ fn a_refusal_that_comes_before_the_whole_request_was_sent_is_read() {
 }
 
 #[test]
+fn a_connection_on_which_a_request_was_too_large_is_not_used_again() {
+    let server = Server::new(|number, _| match number {
+        0 => Reply::Keep(answer(413, &[], b"too large")),
+        _ => Reply::Keep(ok()),
+    });
+    let mut wire = wire();
+    assert_eq!(wire.send(&post(&server)).unwrap().status(), 413);
+    for _ in 0..2 {
+        assert_eq!(wire.send(&post(&server)).unwrap().status(), 200);
+    }
+    assert_eq!(server.connections(), 2, "the new one is kept");
+}
+
+#[test]
 fn a_write_goes_out_on_a_new_connection_when_the_server_closed_the_kept_one() {
     let (closed, wait_for_close) = mpsc::channel();
     let server = Server::raw(move |stream, connection, server| {

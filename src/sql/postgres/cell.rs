@@ -65,9 +65,9 @@ struct Cell<'a> {
 impl Cell<'_> {
     #[inline]
     fn fixed<const N: usize>(&mut self, bytes: [u8; N]) -> Result {
-        self.out.extend_from_slice(&(N as u32).to_be_bytes());
+        let start = begin(self.out);
         self.out.extend_from_slice(&bytes);
-        Ok(())
+        end(self.out, start)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result {

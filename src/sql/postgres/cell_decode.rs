@@ -40,7 +40,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The value as text, for every type that is text outside the database.
-    fn text(&self) -> Result<String> {
+    pub(super) fn text(&self) -> Result<String> {
         Ok(match self.wire {
             Wire::Numeric => {
                 number::text(self.there()?).ok_or_else(|| Unreadable::custom("is no decimal number"))?
@@ -61,6 +61,14 @@ impl<'a> Cell<'a> {
                 }
                 out
             }
+            Wire::Bool => if self.fixed::<1>()? == [0] { "f" } else { "t" }.to_owned(),
+            Wire::Int2 => i16::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Int4 => i32::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Int8 => i64::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Oid => u32::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Float4 => f32::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Float8 => f64::from_be_bytes(self.fixed()?).to_string(),
+            Wire::Jsonb => String::from_utf8_lossy(self.there()?.get(1..).unwrap_or_default()).into_owned(),
             _ => self.str()?.to_owned(),
         })
     }
@@ -76,6 +84,10 @@ impl<'a> Cell<'a> {
     }
 
     fn array<V: Visitor<'a>>(self, element: &'a Wire, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.elements(element)?)
+    }
+
+    pub(super) fn elements(self, element: &'a Wire) -> Result<Elements<'a>> {
         let raw = self.there()?;
         let short = || Unreadable::custom("is no array");
         let int =
@@ -86,39 +98,40 @@ impl<'a> Cell<'a> {
             more => return Err(Unreadable::custom(format!("has {more} dimensions; only one is read"))),
         };
         let rest = raw.get(20..).unwrap_or_default();
-        visitor.visit_seq(Elements { rest, left: count, element })
+        Ok(Elements { rest, left: count, element })
     }
 }
 
 /// The elements of an array.
-struct Elements<'a> {
+pub(super) struct Elements<'a> {
     rest: &'a [u8],
     left: i32,
     element: &'a Wire,
 }
 
-impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Unreadable;
-
-    fn next_element_seed<S: serde::de::DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+impl<'a> Elements<'a> {
+    pub(super) fn next_cell(&mut self) -> Result<Option<Cell<'a>>> {
         if self.left <= 0 {
             return Ok(None);
         }
         self.left -= 1;
         let short = || Unreadable::custom("the array is cut off");
         let (length, rest) = self.rest.split_first_chunk::<4>().ok_or_else(short)?;
-        let raw = match usize::try_from(i32::from_be_bytes(*length)) {
-            Err(_) => {
-                self.rest = rest;
-                None
-            }
-            Ok(length) => {
-                let (raw, rest) = rest.split_at_checked(length).ok_or_else(short)?;
-                self.rest = rest;
-                Some(raw)
-            }
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            self.rest = rest;
+            return Ok(Some(Cell { raw: None, wire: self.element }));
         };
-        seed.deserialize(Cell { raw, wire: self.element }).map(Some)
+        let (raw, rest) = rest.split_at_checked(length).ok_or_else(short)?;
+        self.rest = rest;
+        Ok(Some(Cell { raw: Some(raw), wire: self.element }))
+    }
+}
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Unreadable;
+
+    fn next_element_seed<S: serde::de::DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        self.next_cell()?.map(|cell| seed.deserialize(cell)).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {

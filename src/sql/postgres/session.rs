@@ -192,8 +192,9 @@ impl Connection {
                 .with_remote_name("57014")
                 .with_delivery(Delivery::Answered);
         }
-        // The table may have changed under the prepared statements.
-        if said.code().code().starts_with("0A") || said.code().code().starts_with("42") {
+        // The table may have changed under the prepared statements, or `DISCARD` taken them.
+        let code = said.code().code();
+        if code.starts_with("0A") || code.starts_with("42") || code == "26000" {
             self.statements.clear();
             self.types.clear();
         }

@@ -24,7 +24,7 @@ impl Connection {
             if shape == Shape::Empty && scan::statements(sql) != 1 {
                 return sets.iter().map(|_| connection.script(sql, lost)).collect();
             }
-            let (statement, mut layout) = connection.with_params(sql, shape)?;
+            let (statement, mut layout) = connection.with_params(sql, &shape)?;
             let mut counts = Vec::with_capacity(sets.len());
             let mut cells = Vec::new();
             for (index, set) in sets.iter().enumerate() {
@@ -46,7 +46,7 @@ impl Connection {
     ) -> Result<Vec<Vec<T>>> {
         self.together(sets.len(), |connection, lost| {
             let Some(shape) = first_shape(sets)? else { return Ok(Vec::new()) };
-            let (statement, mut layout) = connection.with_params(sql, shape)?;
+            let (statement, mut layout) = connection.with_params(sql, &shape)?;
             let reader = Reader::new(statement.columns());
             let mut answers = Vec::with_capacity(sets.len());
             let mut cells = Vec::new();
@@ -93,7 +93,7 @@ impl Connection {
     }
 
     /// Prepares a statement for parameters of a shape.
-    fn with_params(&mut self, sql: &str, shape: Shape) -> Result<(Statement, Layout)> {
+    fn with_params(&mut self, sql: &str, shape: &Shape) -> Result<(Statement, Layout)> {
         let too_many = |count: usize| {
             (count > MOST).then(|| {
                 Error::new(ErrorKind::Invalid, format!("{count} parameters; PostgreSQL takes {MOST} at most"))
@@ -109,7 +109,7 @@ impl Connection {
                 (self.prepared(&named.sql, None), Some(named.names))
             }
             Shape::Placed(count) => {
-                if let Some(error) = too_many(count) {
+                if let Some(error) = too_many(*count) {
                     return Err(error);
                 }
                 (self.prepared(sql, None), None)

@@ -95,6 +95,7 @@ fn is_wrong_sql(text: &str) -> bool {
         || text.starts_with("wrong number of arguments")
         || text.contains(" values for ")
         || text.starts_with("cannot modify ")
+        || text.starts_with("too many SQL variables")
 }
 
 /// What a message says of where it failed.

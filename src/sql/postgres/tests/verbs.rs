@@ -278,7 +278,9 @@ fn an_outer_transaction_holds_the_chunks() {
     assert!(base.try_insert("t", &numbered(3..8), false, Returning::Nothing).is_err());
     let rows = numbered(4..9);
     upsert(&mut base, "t", &rows, &["id"], &["name"], false);
+    base.run("UPDATE t SET name = 'kept' WHERE id = 4");
     let done = upsert(&mut base, "t", &numbered(8..10), &["id"], &["name"], false);
+    assert_eq!(base.all("SELECT name FROM t WHERE id = 4"), [json!({"name": "kept"})]);
     assert_eq!(done.statuses, [RowStatus::Updated, RowStatus::Inserted]);
     assert_eq!(base.count("t"), 10);
     base.connection.roll_back().unwrap();
