@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::{Cache, Forget};
 use super::catalog::{TableInfo, TableName};
 use super::driver::{Chunk, Cost, Done, Driver, OnConflict, Returning};
 use super::key::Key;
@@ -45,6 +46,14 @@ pub struct Connection {
 pub(crate) struct Home {
     pub(crate) settings: Settings,
     pub(crate) pool: Pool<Live>,
+    pub(crate) cache: Option<Cache>,
+}
+
+impl Home {
+    /// Forgets rows of a table, or of all, at the end of what is done with it.
+    fn forget<'h>(&'h self, table: Option<&'h TableInfo>) -> Forget<'h> {
+        Forget { cache: self.cache.as_ref(), table }
+    }
 }
 
 /// A connection to one of the databases.
@@ -167,6 +176,9 @@ impl Connection {
     /// [`Interrupted`](ErrorKind::Interrupted) when the connection was lost before, and nothing was done. When
     /// it is lost during the commit, the error is in doubt.
     pub fn commit(&mut self) -> Result<()> {
+        let home = Arc::clone(&self.home);
+        // What was written since the beginning shows from now on.
+        let _forget = home.forget(None);
         let live = self.ready()?;
         let done = on!(live, driver => driver.commit());
         self.in_transaction = false;
@@ -215,6 +227,8 @@ impl Connection {
     ///
     /// As [`execute`](Self::execute), with the place of the set in [`Error::record_index`].
     pub fn execute_many<P: Serialize>(&mut self, sql: &str, sets: &[P]) -> Result<Vec<u64>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         self.run(|live| on!(live, driver => driver.execute(sql, sets)))
     }
 
@@ -228,6 +242,9 @@ impl Connection {
         sql: &str,
         sets: &[P],
     ) -> Result<Vec<Vec<T>>> {
+        let home = Arc::clone(&self.home);
+        let reads = sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
+        let _forget = (!reads).then(|| home.forget(None));
         self.run(|live| on!(live, driver => driver.query(sql, sets)))
     }
 
@@ -239,6 +256,8 @@ impl Connection {
         &mut self,
         chunk: &Chunk<'_, R>,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(Some(chunk.table));
         self.run(|live| on!(live, driver => driver.insert(chunk)))
     }
 
@@ -247,6 +266,8 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         conflict: &OnConflict<'_>,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         self.run(|live| on!(live, driver => driver.upsert(chunk, conflict)))
     }
 
@@ -255,6 +276,8 @@ impl Connection {
         chunk: &Chunk<'_, R>,
         key: &[usize],
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         self.run(|live| on!(live, driver => driver.update(chunk, key)))
     }
 
@@ -265,6 +288,8 @@ impl Connection {
         keys: &[Key],
         values: &V,
     ) -> Result<Done<()>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         self.run(|live| on!(live, driver => driver.update_all(table, key, keys, values)))
     }
 
@@ -276,6 +301,8 @@ impl Connection {
         isolate: bool,
         returning: Returning,
     ) -> Result<Done<T>> {
+        let home = Arc::clone(&self.home);
+        let _forget = home.forget(None);
         self.run(|live| on!(live, driver => driver.delete(table, key, keys, isolate, returning)))
     }
 

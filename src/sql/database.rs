@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::{Cache, CacheConfig};
 use super::catalog::{TableInfo, TableName};
 use super::connection::{Connection, Home};
 use super::metrics::Metrics;
@@ -65,6 +66,7 @@ struct Inner {
 #[must_use]
 pub struct DatabaseBuilder {
     max_connections: usize,
+    cache: Option<CacheConfig>,
     settings: Result<Settings, String>,
 }
 
@@ -95,7 +97,7 @@ impl Database {
             busy_timeout: Duration::from_secs(5),
             wal: false,
         });
-        DatabaseBuilder { max_connections: 8, settings }
+        DatabaseBuilder { max_connections: 8, cache: None, settings }
     }
 
     /// A table or view, by its name or `schema.name`, with rows of this type: a struct, or
@@ -203,6 +205,19 @@ impl Database {
     /// Forgets what was asked about tables. Needed after `ALTER TABLE`, by this program or another.
     pub fn forget_tables(&self) {
         self.tables().clear();
+        self.forget_rows();
+    }
+
+    /// Forgets the rows that were kept by [`cache`](DatabaseBuilder::cache). Needed where another program, or a
+    /// trigger, writes rows that have to show before their time to live is over.
+    pub fn forget_rows(&self) {
+        if let Some(cache) = self.cache() {
+            cache.forget_all();
+        }
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.0.home.cache.as_ref()
     }
 
     fn tables(&self) -> std::sync::MutexGuard<'_, HashMap<TableName, Arc<TableInfo>>> {
@@ -245,6 +260,12 @@ impl DatabaseBuilder {
     /// The most connections at once. Defaults to 8; SQLite in memory has one.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Keeps rows that [`Table::get`] has read. Defaults to keeping none.
+    pub fn cache(mut self, cache: CacheConfig) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -298,7 +319,8 @@ impl DatabaseBuilder {
             Target::SqliteInMemory => 1,
             _ => self.max_connections,
         };
-        let home = Arc::new(Home { settings, pool: Pool::new(most) });
+        let cache = self.cache.as_ref().map(Cache::new);
+        let home = Arc::new(Home { settings, pool: Pool::new(most), cache });
         let database = Database(Arc::new(Inner {
             home,
             tables: Mutex::new(HashMap::new()),

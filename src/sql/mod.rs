@@ -1,4 +1,4 @@
-//! Batches on PostgreSQL and SQLite: get, insert, update, upsert, delete, compute, and raw SQL.
+//! Batches on PostgreSQL and SQLite: get, insert, update, upsert, delete, compute, import, and raw SQL.
 //!
 //! A [`Database`] has tables ([`Database::table`]), a [`Table`] has verbs, and a verb runs as its
 //! [`BatchConfig`] says. The flow: rows -> looked at, grouped by columns, cut -> connections of the pool, one a
@@ -9,6 +9,7 @@
     allow(dead_code, reason = "what the other database needs")
 )]
 
+mod cache;
 mod catalog;
 mod config;
 mod connection;
@@ -18,6 +19,7 @@ mod delete;
 mod driver;
 mod failure;
 mod fields;
+mod import;
 mod key;
 mod look;
 mod metrics;
@@ -35,11 +37,13 @@ mod table;
 mod write;
 mod written;
 
+pub use cache::CacheConfig;
 pub use config::BatchConfig;
 pub use connection::Connection;
 pub use database::{Database, DatabaseBuilder};
 pub use driver::{Returning, RowStatus};
 pub use failure::DatabaseError;
+pub use import::{Format, ImportError, ImportOptions, ImportStats, LineError, OnConflict};
 pub use key::Key;
 pub use metrics::Metrics;
 pub use relation::Relation;

@@ -1,11 +1,13 @@
 //! Reads rows by their keys: cut -> run -> rows in the order of the keys.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::{Cache, typed};
 use super::cut::{Keys, cut_keys};
 use super::delete::check_keys;
 use super::driver::Cost;
@@ -44,12 +46,17 @@ pub(crate) fn get<T: Serialize + DeserializeOwned + Send + Sync>(
     keys: Vec<Key>,
 ) -> Result<Vec<Option<T>>> {
     let deadline = on.deadline();
-    let mut rows: Vec<Option<T>> = if on.relations().is_empty() {
-        fetch(on, keys, deadline, "get", Ok)?.into_iter().collect::<Result<_>>()?
-    } else {
-        let rows =
-            fetch(on, keys, deadline, "get", Ok)?.into_iter().collect::<Result<Vec<Option<Record>>>>()?;
-        relation::load(on, rows, deadline)?
+    let cache = on.db.cache().filter(|_| on.caches() && on.relations().is_empty());
+    let kept = cache.map(|cache| get_kept(on, cache, &keys, deadline)).transpose()?.flatten();
+    let mut rows: Vec<Option<T>> = match kept {
+        Some(rows) => rows,
+        None if on.relations().is_empty() => {
+            fetch(on, keys, 0, deadline, "get", Ok)?.into_iter().collect::<Result<_>>()?
+        }
+        None => {
+            let rows = fetch(on, keys, 0, deadline, "get", Ok)?;
+            relation::load(on, rows.into_iter().collect::<Result<Vec<Option<Record>>>>()?, deadline)?
+        }
     };
     if let Some(after) = &on.hooks.after {
         for row in &mut rows {
@@ -59,6 +66,44 @@ pub(crate) fn get<T: Serialize + DeserializeOwned + Send + Sync>(
     Ok(rows)
 }
 
+/// The rows that are kept, and those that are not from the database, which are kept from then on. `None` for
+/// what is not kept: views, and rows that are other than their record.
+fn get_kept<T: Serialize + DeserializeOwned + Send + Sync>(
+    on: &Table<'_, T>,
+    cache: &Cache,
+    keys: &[Key],
+    deadline: Deadline,
+) -> Result<Option<Vec<Option<T>>>> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let table = on.describe(deadline)?;
+    let key = on.key_columns(&table)?;
+    if table.key.is_empty() {
+        return Ok(None);
+    }
+    // Before anything is read, so that what a write changes meanwhile is not kept.
+    let shelf = cache.shelf(&table, &key);
+    let mut rows: Vec<Option<Arc<Record>>> = keys.iter().map(|key| cache.row(&shelf, key)).collect();
+    let mut missed: Vec<Key> = Vec::new();
+    let mut places: HashMap<&Key, Vec<usize>> = HashMap::new();
+    for (place, key) in keys.iter().enumerate().filter(|(place, _)| rows[*place].is_none()) {
+        let of_key = places.entry(key).or_insert_with(|| {
+            missed.push(key.clone());
+            Vec::new()
+        });
+        of_key.push(place);
+    }
+    let hits = rows.iter().flatten().count();
+    let read = fetch(on, missed.clone(), hits, deadline, "get", Ok)?;
+    for (key, row) in missed.iter().zip(read) {
+        let row: Option<Record> = row?;
+        let row = row.map(|record| cache.keep(&shelf, key, record));
+        places[key].iter().for_each(|place| rows[*place].clone_from(&row));
+    }
+    Ok(typed(&rows))
+}
+
 /// [`Table::compute`].
 pub(crate) fn compute<T: Serialize + DeserializeOwned + Send + Sync, U: Send>(
     on: &Table<'_, T>,
@@ -66,7 +111,7 @@ pub(crate) fn compute<T: Serialize + DeserializeOwned + Send + Sync, U: Send>(
     f: impl Fn(T) -> Result<U> + Sync,
 ) -> Result<Vec<Result<U>>> {
     let named = keys.clone();
-    let rows = fetch(on, keys, on.deadline(), "compute", f)?;
+    let rows = fetch(on, keys, 0, on.deadline(), "compute", f)?;
     let not_found = |key: &Key| {
         Error::new(ErrorKind::NotFound, format!("no row has the key {key}")).with_delivery(Delivery::Answered)
     };
@@ -76,15 +121,22 @@ pub(crate) fn compute<T: Serialize + DeserializeOwned + Send + Sync, U: Send>(
     Ok(results.collect())
 }
 
-/// For each key its row, seen through `f`.
+/// For each key its row, seen through `f`. `hits` rows were there already.
 fn fetch<T, R: DeserializeOwned, U: Send>(
     on: &Table<'_, T>,
     keys: Vec<Key>,
+    hits: usize,
     deadline: Deadline,
     operation: &'static str,
     f: impl Fn(R) -> Result<U> + Sync,
 ) -> Result<Vec<Result<Option<U>>>> {
+    let mut metrics = Metrics::new(operation, keys.len() + hits, on.config.strategy);
+    metrics.cache_hits = hits;
     if keys.is_empty() {
+        if hits > 0 {
+            metrics.succeeded = hits;
+            on.db.keep(metrics);
+        }
         return Ok(Vec::new());
     }
     let table = on.describe(deadline)?;
@@ -92,7 +144,6 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
     check_keys(&table, &key, &keys)?;
     let began = Instant::now();
     let places: Arc<[usize]> = (0..keys.len()).collect();
-    let mut metrics = Metrics::new(operation, keys.len(), on.config.strategy);
     let mut rows: Vec<Option<Result<Option<U>>>> = Vec::new();
     rows.resize_with(keys.len(), || None);
     let strategy = on.config.strategy;
@@ -146,9 +197,10 @@ fn fetch<T, R: DeserializeOwned, U: Send>(
         Error::new(ErrorKind::Cancelled, "not read: an earlier chunk failed").with_delivery(Delivery::NotSent)
     };
     let rows: Vec<_> = rows.into_iter().map(|row| row.unwrap_or_else(|| Err(stopped()))).collect();
-    metrics.succeeded = rows.iter().filter(|row| row.is_ok()).count();
+    let read = rows.iter().filter(|row| row.is_ok()).count();
+    metrics.succeeded = hits + read;
+    metrics.failed = rows.len() - read;
     metrics.elapsed = began.elapsed();
-    metrics.failed = rows.len() - metrics.succeeded;
     on.db.keep(metrics);
     Ok(rows)
 }

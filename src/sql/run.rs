@@ -75,7 +75,7 @@ impl<T: Send> Answered for Done<T> {
 }
 
 impl Run<'_> {
-    fn batch<'d, D>(&self, db: &'d Database, workers: usize) -> BatchCall<'d, Database, D> {
+    pub(crate) fn batch<'d, D>(&self, db: &'d Database, workers: usize) -> BatchCall<'d, Database, D> {
         BatchCall::new(db).max_concurrent(workers).deadline(self.deadline).cancel_token(&self.config.token)
     }
 
@@ -229,10 +229,12 @@ impl Run<'_> {
             .collect())
     }
 
-    fn tell(&mut self, succeeded: usize, failed: usize) {
+    pub(crate) fn tell(&mut self, succeeded: usize, failed: usize) {
         self.progress.completed += succeeded + failed;
         self.progress.succeeded += succeeded;
         self.progress.failed += failed;
+        // Nobody knows the length of an import's input.
+        self.progress.total = self.progress.total.max(self.progress.completed);
         self.progress.elapsed = self.began.elapsed();
         (self.on_progress)(&self.progress);
     }

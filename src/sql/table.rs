@@ -44,6 +44,7 @@ pub struct Table<'d, T> {
     returning: Returning,
     pub(crate) hooks: Hooks<'d, T>,
     relations: Vec<Relation>,
+    caches: bool,
     rows: PhantomData<fn(T) -> T>,
 }
 
@@ -86,6 +87,7 @@ impl<'d, T> Table<'d, T> {
                 on_progress: RefCell::new(None),
             },
             relations: Vec::new(),
+            caches: true,
             rows: PhantomData,
         }
     }
@@ -141,6 +143,18 @@ impl<'d, T> Table<'d, T> {
     pub fn load_relations(mut self, relations: impl IntoIterator<Item = Relation>) -> Self {
         self.relations.extend(relations);
         self
+    }
+
+    /// Whether [`get`](Self::get) may answer from the database's [`cache`](super::DatabaseBuilder::cache), and
+    /// keep what it reads there. With [`load_relations`](Self::load_relations), and of a view, it never does.
+    /// Defaults to `true`.
+    pub fn use_cache(mut self, caches: bool) -> Self {
+        self.caches = caches;
+        self
+    }
+
+    pub(crate) fn caches(&self) -> bool {
+        self.caches
     }
 
     pub(crate) fn relations(&self) -> &[Relation] {

@@ -9,8 +9,11 @@
 mod place;
 
 mod bad_input;
+mod cache;
 #[cfg(feature = "postgres")]
 mod faults;
+mod import;
+mod import_lines;
 mod strategies;
 mod uno;
 mod verbs;
