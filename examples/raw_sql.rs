@@ -29,7 +29,7 @@ fn main() -> batchcall::Result<()> {
     // One transaction: all of them, or none.
     let moves = [Move { from: "ann", to: "cy", amount: 30 }, Move { from: "bob", to: "cy", amount: 20 }];
     let affected = db.execute_many(
-        "UPDATE accounts_example SET balance = balance + CASE name WHEN :to THEN :amount ELSE -:amount END \
+        "UPDATE accounts_example SET balance = CASE name WHEN :to THEN balance + :amount ELSE balance - :amount END \
          WHERE name IN (:from, :to)",
         &moves,
     )?;

@@ -116,7 +116,10 @@ pub(crate) fn compute<T: Serialize + DeserializeOwned + Send + Sync, U: Send>(
         Error::new(ErrorKind::NotFound, format!("no row has the key {key}")).with_delivery(Delivery::Answered)
     };
     let results = rows.into_iter().zip(&named).enumerate().map(|(place, (row, key))| {
-        row.and_then(|row| row.ok_or_else(|| not_found(key))).map_err(|error| error.with_record_index(place))
+        row.and_then(|row| row.ok_or_else(|| not_found(key))).map_err(|error| {
+            let error = if error.entity().is_none() { error.with_entity(on.name()) } else { error };
+            error.with_record_index(place)
+        })
     });
     Ok(results.collect())
 }

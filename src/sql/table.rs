@@ -157,6 +157,10 @@ impl<'d, T> Table<'d, T> {
         self.caches
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn relations(&self) -> &[Relation] {
         &self.relations
     }
