@@ -5,12 +5,16 @@
 #
 # The server listens on loopback only, asks for a random password (SCRAM) and lives in a temporary folder;
 # its URL is in BATCHCALL_TEST_POSTGRES. Where there is no server program and this is root on Debian, its
-# package is installed.
+# package is installed. BATCHCALL_POSTGRES_BIN names the folder of another server's programs.
 set -eu
 
 [ $# -gt 0 ] || { echo "usage: sh tests/postgres.sh command [argument..]" >&2; exit 64; }
 
 find_programs() {
+    if [ -n "${BATCHCALL_POSTGRES_BIN:-}" ]; then
+        echo "$BATCHCALL_POSTGRES_BIN"
+        return
+    fi
     for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5 -rn) \
         /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin; do
         if [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ]; then
