@@ -111,6 +111,8 @@ pub(crate) struct Column {
 /// What a column refers to.
 #[derive(Debug, Clone)]
 pub(crate) struct ForeignKey {
+    /// The constraint's name, where it has one.
+    pub(crate) name: Option<String>,
     pub(crate) columns: Vec<String>,
     pub(crate) table: TableName,
     pub(crate) referred: Vec<String>,

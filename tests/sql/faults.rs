@@ -308,3 +308,39 @@ fn a_commit_that_nobody_can_ask_about_is_in_doubt() {
     assert!(written.errors()[0].error().is_in_doubt());
     assert_eq!(place.count("log"), 20);
 }
+
+#[test]
+fn rows_without_their_parent_are_found_at_once() {
+    let Some(place) = Place::postgres() else { return };
+    place.create("airports", "code varchar(4) PRIMARY KEY");
+    place.create("carriers", "id int PRIMARY KEY");
+    place.create(
+        "flights",
+        "id $id, dest varchar(4) CONSTRAINT there REFERENCES airports (code), \
+         carrier int CONSTRAINT flown REFERENCES carriers (id), after bigint REFERENCES flights (id)",
+    );
+    place.db.execute("INSERT INTO airports VALUES ('EWR'), ('JFK')", ()).unwrap();
+    place.db.execute("INSERT INTO carriers VALUES (1)", ()).unwrap();
+    let rows: Vec<batchcall::Record> = (0..3000_i64)
+        .map(|n| {
+            let dest = if n % 10 == 3 { "BQN" } else { "EWR" };
+            let carrier = (n % 7 != 0).then_some(if n % 100 == 5 { 9 } else { 1 });
+            let after = (n > 0 && n % 50 == 1).then_some(n - 1);
+            [("id", serde_json::json!(n)), ("dest", serde_json::json!(dest))]
+                .into_iter()
+                .chain([("carrier", serde_json::json!(carrier)), ("after", serde_json::json!(after))])
+                .collect()
+        })
+        .collect();
+    let config = BatchConfig::new().continue_on_error(true);
+    let written = place.db.table::<batchcall::Record>("flights").config(config).insert(&rows).unwrap();
+    let bad = |n: usize| n % 10 == 3 || (n % 100 == 5 && n % 7 != 0);
+    let expected: Vec<usize> = (0..3000).filter(|n| bad(*n)).collect();
+    let found: Vec<usize> = written.errors().iter().map(|error| error.index()).collect();
+    assert_eq!(found, expected, "{written}");
+    let said = |n: usize| batchcall::sql::DatabaseError::of(written.errors()[n].error()).unwrap();
+    assert_eq!((said(0).constraint(), said(1).constraint()), (Some("there"), Some("flown")));
+    assert!(said(0).detail().unwrap().contains("(dest)=(BQN)"));
+    assert!(written.metrics().statements < 20, "{}", written.metrics());
+    assert_eq!(usize::try_from(place.count("flights")).unwrap(), 3000 - expected.len());
+}

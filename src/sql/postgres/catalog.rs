@@ -42,12 +42,13 @@ const FOREIGN_KEYS: &str = "SELECT \
         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n), \
       CASE WHEN pg_table_is_visible(c.confrelid) THEN NULL ELSE n.nspname::text END, r.relname::text, \
       (SELECT array_agg(a.attname::text ORDER BY k.o) FROM unnest(c.confkey) WITH ORDINALITY k(n, o) \
-        JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n) \
+        JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n), \
+      c.conname::text \
     FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace \
     WHERE c.conrelid = $1::oid AND c.contype = 'f' ORDER BY c.conname";
 
 type ColumnRow = (String, String, bool, bool, bool, Option<String>, i16);
-type ForeignKeyRow = (Vec<String>, Option<String>, String, Vec<String>);
+type ForeignKeyRow = (Vec<String>, Option<String>, String, Vec<String>, String);
 
 impl Connection {
     pub(super) fn table_info(&mut self, name: &TableName) -> Result<TableInfo> {
@@ -82,7 +83,8 @@ impl Connection {
         let foreign_keys = self
             .catalogue::<ForeignKeyRow>(FOREIGN_KEYS, &oid)?
             .into_iter()
-            .map(|(columns, schema, name, referred)| ForeignKey {
+            .map(|(columns, schema, name, referred, constraint)| ForeignKey {
+                name: Some(constraint),
                 columns,
                 table: TableName { schema, name },
                 referred,

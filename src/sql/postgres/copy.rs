@@ -127,6 +127,15 @@ impl<'a, R: Serialize> Copy<'a, R> {
 }
 
 impl<R: Serialize> Step for Copy<'_, R> {
+    fn mark_orphans(
+        &mut self,
+        connection: &mut Connection,
+        range: Range<usize>,
+        marks: &mut Marks,
+    ) -> crate::error::Result<bool> {
+        connection.mark_orphans(self.table, self.rows, &range, marks)
+    }
+
     fn apply(
         &mut self,
         connection: &mut Connection,

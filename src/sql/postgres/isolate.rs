@@ -13,6 +13,9 @@ use crate::error::{Delivery, Error, Result};
 /// How many rows go together after one was refused; doubled with every success.
 const STEP: usize = 200;
 
+/// The SQLSTATE of a row whose parent is not there.
+const FOREIGN_KEY: &str = "23503";
+
 /// Why rows failed, by their place in the chunk.
 #[derive(Debug)]
 pub(super) struct Marks(Vec<Option<Error>>);
@@ -43,6 +46,17 @@ pub(super) trait Step {
         range: Range<usize>,
         marks: &mut Marks,
     ) -> Result<(), Trouble>;
+
+    /// Marks all rows of the range whose parent is not there, as far as that can be told at once.
+    fn mark_orphans(
+        &mut self,
+        connection: &mut Connection,
+        range: Range<usize>,
+        marks: &mut Marks,
+    ) -> Result<bool> {
+        let _ = (connection, range, marks);
+        Ok(false)
+    }
 }
 
 /// Applies a step to all rows. With `isolate` a row that is refused is marked, and the others are done;
@@ -68,6 +82,7 @@ pub(super) fn each(
     // A row that was refused after rows that are now sent again.
     let mut pending: Option<(usize, Error)> = None;
     let mut referring = Vec::new();
+    let mut orphans_are_marked = false;
     while at < rows.end {
         let end = at.saturating_add(take).min(rows.end);
         match step.apply(connection, at..end, marks) {
@@ -98,13 +113,20 @@ pub(super) fn each(
                         pending = Some((row, error));
                     }
                     None if end - at == 1 => {
-                        if again && error.remote_name() == Some("23503") {
+                        if again && error.remote_name() == Some(FOREIGN_KEY) {
                             referring.push(at);
                         }
                         marks.mark(at, error);
                         at = end;
                     }
-                    None => take = (end - at) / 2,
+                    None => {
+                        let found = !std::mem::replace(&mut orphans_are_marked, true)
+                            && error.remote_name() == Some(FOREIGN_KEY)
+                            && step.mark_orphans(connection, at..rows.end, marks)?;
+                        if !found {
+                            take = (end - at) / 2;
+                        }
+                    }
                 }
             }
         }

@@ -17,6 +17,7 @@ mod isolate;
 mod keys;
 mod moment;
 mod number;
+mod orphans;
 mod refusal;
 mod row;
 mod scan;

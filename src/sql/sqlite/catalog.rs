@@ -137,7 +137,7 @@ fn foreign_keys(db: &Connection, name: &TableName) -> rusqlite::Result<Vec<Forei
     for ((id, _), (table, from, to)) in parts {
         if keys.last().is_none_or(|(last, _)| *last != id) {
             let table = TableName { schema: name.schema.clone(), name: table };
-            keys.push((id, ForeignKey { columns: Vec::new(), table, referred: Vec::new() }));
+            keys.push((id, ForeignKey { name: None, columns: Vec::new(), table, referred: Vec::new() }));
         }
         if let Some((_, key)) = keys.last_mut() {
             key.columns.push(from);
