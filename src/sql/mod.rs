@@ -47,5 +47,5 @@ pub use import::{Format, ImportError, ImportOptions, ImportStats, LineError, OnC
 pub use key::Key;
 pub use metrics::Metrics;
 pub use relation::Relation;
-pub use table::{Processed, Table};
+pub use table::{ALL, PRIMARY_KEY, Processed, Table};
 pub use written::{RowError, WriteError, Written};

@@ -61,6 +61,18 @@ pub(crate) struct Hooks<'d, T> {
     pub(crate) on_progress: RefCell<Option<OnProgress<'d>>>,
 }
 
+/// Every other field that a row has: what [`update`](Table::update) and [`upsert`](Table::upsert) overwrite when
+/// no fields are named.
+pub const ALL: [&str; 0] = [];
+
+/// The primary key: what tells rows apart in [`upsert`](Table::upsert) and [`insert_new`](Table::insert_new) when
+/// no columns are named.
+pub const PRIMARY_KEY: [&str; 0] = [];
+
+fn names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
+    names.into_iter().map(|name| name.as_ref().to_owned()).collect()
+}
+
 /// What [`Table::pre_process`] says of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Processed<T> {
@@ -102,9 +114,9 @@ impl<'d, T> Table<'d, T> {
     pub fn key<I>(mut self, columns: I) -> Self
     where
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: AsRef<str>,
     {
-        self.key = Some(columns.into_iter().map(Into::into).collect());
+        self.key = Some(names(columns));
         self
     }
 
@@ -279,7 +291,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
         write::rows(self, records.as_ref(), &Verb::Insert)
     }
 
-    /// Overwrites these fields of rows that are there; without any, all fields that a row has. Rows are named
+    /// Overwrites these fields of rows that are there, or [`ALL`] that a row has. Rows are named
     /// by the key; one that nobody has is [`Missing`](super::RowStatus::Missing).
     ///
     /// # Errors
@@ -288,15 +300,15 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
     pub fn update<I>(&self, records: impl AsRef<[T]>, fields: I) -> Result<Written<T>, WriteError<T>>
     where
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: AsRef<str>,
     {
-        let fields = fields.into_iter().map(Into::into).collect();
+        let fields = names(fields);
         write::rows(self, records.as_ref(), &Verb::Update { fields })
     }
 
     /// Adds rows, and overwrites those that are there. Two rows are the same when they agree in `conflict`,
-    /// columns with a unique constraint; without any, in the primary key. Of a row that is there `update` is
-    /// overwritten; without any, all other fields that the new row has.
+    /// columns with a unique constraint, or [`PRIMARY_KEY`]. Of a row that is there `update` is overwritten, or
+    /// [`ALL`] other fields that the new row has.
     ///
     /// Of rows of the input that are the same the last is written, and the others are
     /// [`Superseded`](super::RowStatus::Superseded). A row without a value in a column of `conflict` is added.
@@ -312,14 +324,13 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
     ) -> Result<Written<T>, WriteError<T>>
     where
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: AsRef<str>,
         J: IntoIterator,
-        J::Item: Into<String>,
+        J::Item: AsRef<str>,
     {
         let verb = Verb::Upsert {
-            conflict: conflict.into_iter().map(Into::into).collect(),
-            update: Some(update.into_iter().map(Into::into).collect())
-                .filter(|each: &Vec<_>| !each.is_empty()),
+            conflict: names(conflict),
+            update: Some(names(update)).filter(|each| !each.is_empty()),
         };
         write::rows(self, records.as_ref(), &verb)
     }
@@ -333,9 +344,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
     pub fn insert_new<I>(&self, records: impl AsRef<[T]>, conflict: I) -> Result<Written<T>, WriteError<T>>
     where
         I: IntoIterator,
-        I::Item: Into<String>,
+        I::Item: AsRef<str>,
     {
-        let conflict = conflict.into_iter().map(Into::into).collect();
+        let conflict = names(conflict);
         write::rows(self, records.as_ref(), &Verb::Upsert { conflict, update: Some(Vec::new()) })
     }
 

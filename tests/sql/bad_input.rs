@@ -1,12 +1,10 @@
 //! Bad input: a clear error, nothing lost, and a connection that works afterwards.
 
-use batchcall::sql::{BatchConfig, DatabaseError, RowStatus};
+use batchcall::sql::{ALL, BatchConfig, DatabaseError, PRIMARY_KEY, RowStatus};
 use batchcall::{Database, ErrorKind, Record};
 use serde_json::{Value, json};
 
 use crate::place::{Place, Product, product, products};
-
-const NONE: [&str; 0] = [];
 
 fn record(fields: &[(&str, Value)]) -> Record {
     fields.iter().map(|(name, value)| (*name, value.clone())).collect()
@@ -116,8 +114,8 @@ both! {
         let error = table.get(["a"]).unwrap_err();
         assert!(error.to_string().contains("Table::key"), "{error}");
         let row = || record(&[("line", json!("a"))]);
-        assert_eq!(table.upsert([row()], NONE, NONE).unwrap_err().error().kind(), ErrorKind::Invalid);
-        assert_eq!(table.upsert([row()], ["line"], NONE).unwrap_err().error().kind(), ErrorKind::Invalid);
+        assert_eq!(table.upsert([row()], PRIMARY_KEY, ALL).unwrap_err().error().kind(), ErrorKind::Invalid);
+        assert_eq!(table.upsert([row()], ["line"], ALL).unwrap_err().error().kind(), ErrorKind::Invalid);
         table.insert([row()]).unwrap();
         assert_eq!(place.db.table::<Record>("log").key(["line"]).get(["a"]).unwrap(), [Some(row())]);
     }

@@ -1,12 +1,10 @@
 //! What goes wrong in uno's batch operations, and does not here.
 
-use batchcall::sql::{BatchConfig, Relation, Returning, RowStatus};
+use batchcall::sql::{ALL, BatchConfig, PRIMARY_KEY, Relation, Returning, RowStatus};
 use batchcall::{BatchSize, ErrorKind, Record, Strategy};
 use serde_json::json;
 
 use crate::place::{Product, product, products};
-
-const NONE: [&str; 0] = [];
 
 fn record(fields: &[(&str, serde_json::Value)]) -> Record {
     fields.iter().map(|(name, value)| (*name, value.clone())).collect()
@@ -30,7 +28,7 @@ both! {
         table.insert(products(1..4)).unwrap();
         assert_eq!(table.update(products(2..9), ["stock"]).unwrap().affected(), 2);
         assert_eq!(table.delete(3..9).unwrap().affected(), 1);
-        assert_eq!(table.insert_new(products(1..6), NONE).unwrap().affected(), 3);
+        assert_eq!(table.insert_new(products(1..6), PRIMARY_KEY).unwrap().affected(), 3);
     }
 
     // 3: records whose id is 0 or "" were skipped in silence.
@@ -44,7 +42,7 @@ both! {
         place.create("tags", "tag varchar(9) PRIMARY KEY, n int");
         let tags = place.db.table::<Record>("tags");
         tags.insert([record(&[("tag", json!("")), ("n", json!(1))])]).unwrap();
-        assert_eq!(tags.update([record(&[("tag", json!("")), ("n", json!(2))])], NONE).unwrap().updated(), 1);
+        assert_eq!(tags.update([record(&[("tag", json!("")), ("n", json!(2))])], ALL).unwrap().updated(), 1);
         assert_eq!(tags.get([""]).unwrap()[0].as_ref().unwrap().get("n"), Some(&json!(2)));
     }
 
@@ -53,7 +51,7 @@ both! {
         place.products();
         place.db.table::<Product>("products").insert(products(1..3)).unwrap();
         let rows = [record(&[("id", json!(1)), ("stock", json!(7))]), record(&[("stock", json!(8))])];
-        let failure = place.db.table::<Record>("products").update(rows, NONE).unwrap_err();
+        let failure = place.db.table::<Record>("products").update(rows, ALL).unwrap_err();
         assert_eq!((failure.error().kind(), failure.error().record_index()), (ErrorKind::Invalid, Some(1)));
         let table = place.db.table::<Product>("products");
         assert_eq!(table.get([1]).unwrap()[0], Some(product(1)));
@@ -62,7 +60,7 @@ both! {
     // 5: an update with nothing to set was bad SQL.
     fn bug_5_an_update_that_sets_nothing_is_refused_in_words(place) {
         place.products();
-        let failure = place.db.table::<Record>("products").update([record(&[("id", json!(1))])], NONE).unwrap_err();
+        let failure = place.db.table::<Record>("products").update([record(&[("id", json!(1))])], ALL).unwrap_err();
         assert_eq!(failure.error().kind(), ErrorKind::Invalid);
         assert!(failure.error().to_string().contains("sets nothing"), "{failure}");
     }
@@ -79,7 +77,7 @@ both! {
         ];
         assert_eq!(table.insert(&rows).unwrap().inserted(), 4);
         place.db.execute("UPDATE products SET price = 3.5", ()).unwrap();
-        let again = table.upsert(&rows, ["sku"], NONE).unwrap();
+        let again = table.upsert(&rows, ["sku"], ALL).unwrap();
         assert_eq!(again.updated(), 4);
         assert_eq!(place.db.query::<i64>("SELECT count(*) FROM products WHERE price = 3.5", ()).unwrap(), [4]);
     }
@@ -89,8 +87,8 @@ both! {
         place.create("docs", "id $id, doc $json");
         let table = place.db.table::<Record>("docs");
         let one = |n: i64| record(&[("id", json!(1)), ("doc", json!({"n": [n, {"deep": null}]}))]);
-        assert_eq!(table.upsert([one(1)], ["id"], NONE).unwrap().inserted(), 1);
-        assert_eq!(table.upsert([one(2)], ["id"], NONE).unwrap().updated(), 1);
+        assert_eq!(table.upsert([one(1)], ["id"], ALL).unwrap().inserted(), 1);
+        assert_eq!(table.upsert([one(2)], ["id"], ALL).unwrap().updated(), 1);
         assert_eq!(table.get([1]).unwrap(), [Some(one(2))]);
     }
 
@@ -122,7 +120,7 @@ both! {
         let table = place.db.table::<Record>("wide")
             .config(BatchConfig::new().batch_size(BatchSize::XLarge));
         assert_eq!(table.insert(&rows).unwrap().inserted(), 5000);
-        assert_eq!(table.upsert(&rows, ["id"], NONE).unwrap().updated(), 5000);
+        assert_eq!(table.upsert(&rows, ["id"], ALL).unwrap().updated(), 5000);
         assert_eq!(table.delete(1..5001).unwrap().deleted(), 5000);
     }
 
@@ -212,7 +210,7 @@ both! {
     fn bug_17_rows_that_come_back_are_rows(place) {
         place.products();
         let table = place.db.table::<Product>("products").returning(Returning::Rows);
-        let written = table.upsert(products(1..4), ["id"], NONE).unwrap();
+        let written = table.upsert(products(1..4), ["id"], ALL).unwrap();
         assert_eq!(written.into_rows(), [Some(product(1)), Some(product(2)), Some(product(3))]);
         let written = table.update([Product { stock: 5, ..product(2) }], ["stock"]).unwrap();
         assert_eq!(written.into_rows(), [Some(Product { stock: 5, ..product(2) })]);

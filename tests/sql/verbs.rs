@@ -1,13 +1,11 @@
 //! What each verb does to good input.
 
 use batchcall::Record;
-use batchcall::sql::{Key, Relation, Returning, RowStatus};
+use batchcall::sql::{ALL, Key, Relation, Returning, RowStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::place::{Product, product, products};
-
-const NONE: [&str; 0] = [];
 
 both! {
     fn rows_go_in_and_come_back_in_the_order_of_the_keys(place) {
@@ -23,8 +21,8 @@ both! {
         // The table does not even have to be there.
         let table = place.db.table::<Product>("nothing");
         assert_eq!(table.insert([]).unwrap().total(), 0);
-        assert_eq!(table.update([], NONE).unwrap().total(), 0);
-        assert_eq!(table.upsert([], ["id"], NONE).unwrap().total(), 0);
+        assert_eq!(table.update([], ALL).unwrap().total(), 0);
+        assert_eq!(table.upsert([], ["id"], ALL).unwrap().total(), 0);
         assert_eq!(table.delete([0_i64; 0]).unwrap().total(), 0);
         assert_eq!(table.get([0_i64; 0]).unwrap(), []);
         assert_eq!(table.compute([0_i64; 0], |_| Ok(())).unwrap().len(), 0);
@@ -60,7 +58,7 @@ both! {
         let row = table.get([7]).unwrap().remove(0).unwrap();
         assert_eq!(row, Product { stock: 77, ..product(7) });
         // All fields, and by another key.
-        let written = table.update(&changed[..3], NONE).unwrap();
+        let written = table.update(&changed[..3], ALL).unwrap();
         assert_eq!(written.updated(), 3);
         assert_eq!(table.get([5]).unwrap()[0].as_ref().unwrap().name, "changed");
     }
@@ -70,7 +68,7 @@ both! {
         let table = place.db.table::<Record>("products");
         place.db.table::<Product>("products").insert(products(1..4)).unwrap();
         let rows = [Record::from_iter([("sku", json!("S2")), ("stock", json!(5))])];
-        assert_eq!(table.key(["sku"]).update(rows, NONE).unwrap().updated(), 1);
+        assert_eq!(table.key(["sku"]).update(rows, ALL).unwrap().updated(), 1);
         let row = place.db.table::<Product>("products").get([2]).unwrap().remove(0).unwrap();
         assert_eq!(row, Product { stock: 5, ..product(2) });
     }
@@ -80,7 +78,7 @@ both! {
         let table = place.db.table::<Product>("products");
         table.insert(products(1..101)).unwrap();
         let rows: Vec<Product> = (51..151).map(|n| Product { stock: 9, ..product(n) }).collect();
-        let written = table.upsert(&rows, ["id"], NONE).unwrap();
+        let written = table.upsert(&rows, ["id"], ALL).unwrap();
         assert_eq!((written.inserted(), written.updated()), (50, 50));
         assert_eq!(written.statuses()[0], RowStatus::Updated);
         assert_eq!(written.statuses()[99], RowStatus::Inserted);
@@ -96,7 +94,7 @@ both! {
         let table = place.db.table::<Product>("products");
         let rows = [1, 2, 1].map(product).into_iter().enumerate();
         let rows: Vec<Product> = rows.map(|(n, row)| Product { stock: i32::try_from(n).unwrap(), ..row }).collect();
-        let written = table.upsert(&rows, ["id"], NONE).unwrap();
+        let written = table.upsert(&rows, ["id"], ALL).unwrap();
         assert_eq!(written.statuses(), [RowStatus::Superseded, RowStatus::Inserted, RowStatus::Inserted]);
         assert_eq!(table.get([1]).unwrap()[0].as_ref().unwrap().stock, 2);
     }
@@ -111,7 +109,7 @@ both! {
             Record::from_iter([("sku", json!("S9")), ("name", json!("nine"))]),
             Record::from_iter([("id", json!(2)), ("sku", json!("S2")), ("name", json!("product 2")), ("stock", json!(8))]),
         ];
-        let written = place.db.table::<Record>("products").upsert(rows, ["id"], NONE).unwrap();
+        let written = place.db.table::<Record>("products").upsert(rows, ["id"], ALL).unwrap();
         assert_eq!(written.statuses(), [RowStatus::Updated, RowStatus::Inserted, RowStatus::Updated]);
         let table = place.db.table::<Product>("products");
         assert_eq!(table.get([1]).unwrap()[0], Some(Product { name: "one".into(), ..product(1) }));
@@ -150,7 +148,7 @@ both! {
         let found = table.get([("EWR", 2014), ("LGA", 2013), ("JFK", 2013)]).unwrap();
         assert_eq!(found, [Some(rows[2].clone()), None, Some(rows[1].clone())]);
         let rows = [Record::from_iter([("origin", json!("JFK")), ("year", json!(2013)), ("temp", json!(9.0))])];
-        assert_eq!(table.update(rows, NONE).unwrap().updated(), 1);
+        assert_eq!(table.update(rows, ALL).unwrap().updated(), 1);
         assert_eq!(table.delete([("EWR", 2013), ("EWR", 1999)]).unwrap().deleted(), 1);
     }
 
@@ -162,7 +160,7 @@ both! {
         let table = place.db.table::<Record>("\"odd \"\"table\"");
         table.insert([row()]).unwrap();
         assert_eq!(table.get([1]).unwrap(), [Some(row())]);
-        assert_eq!(table.upsert([row()], ["select"], NONE).unwrap().updated(), 1);
+        assert_eq!(table.upsert([row()], ["select"], ALL).unwrap().updated(), 1);
         assert_eq!(table.update([row()], ["a b"]).unwrap().updated(), 1);
         assert_eq!(table.delete([1]).unwrap().deleted(), 1);
     }
