@@ -16,7 +16,7 @@ use super::bind::{Misfit, Place};
 use super::cell::{self, Scratch};
 use super::decode::{self, Field, Unread};
 use super::fields::{Fields, Sink};
-use super::write::{Answer, Ask, Skip, only};
+use super::write::{Answer, Ask, Skip};
 use super::{Connection, shape::Shape};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::record::RecordId;
@@ -107,8 +107,16 @@ impl Connection {
         key: &[usize],
         keys: &[Key],
     ) -> Result<(Vec<Option<T>>, Cost)> {
-        self.check()?;
-        self.arm();
+        self.reading(|connection| connection.read_keys(table, columns, key, keys))
+    }
+
+    fn read_keys<T: DeserializeOwned>(
+        &self,
+        table: &TableInfo,
+        columns: &[usize],
+        key: &[usize],
+        keys: &[Key],
+    ) -> Result<(Vec<Option<T>>, Cost)> {
         let since = Instant::now();
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let columns = if columns.is_empty() { &all } else { columns };
@@ -119,7 +127,10 @@ impl Connection {
         let (mut scratch, mut bytes) = (Scratch::default(), 0);
         let mut answer = Vec::with_capacity(keys.len());
         for (index, each) in keys.iter().enumerate() {
-            self.go_on(table)?;
+            // The clock is asked now and then; SQLite asks it in statements that take long.
+            if index % 64 == 0 || self.alarm.is_interrupted() {
+                self.go_on(table)?;
+            }
             bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
                 .map_err(|misfit| of_row(misfit, table, index))?;
             let mut rows = stmt.raw_query();
@@ -190,7 +201,7 @@ impl Connection {
         let run = |connection: &Self, skip: &Skip| {
             let mut stmt = connection.prepare(table, &sql)?;
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
-            let mut done = connection.each(table, keys, skip, isolate, |index, each| {
+            let mut done = connection.each(table, keys, skip, (isolate, returning), |index, each| {
                 bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
                     .map_err(|misfit| of_row(misfit, table, index))?;
                 let mut answer = connection.run(&mut stmt, &ask)?;
@@ -205,8 +216,7 @@ impl Connection {
             done.cost.bytes = bytes;
             Ok(done)
         };
-        let done = self.settle(keys, isolate, &run, &|_, _| Ok(Vec::new()))?;
-        Ok(only(done, returning))
+        self.settle(keys, isolate, &run, &|_, _| Ok(Vec::new()))
     }
 
     pub(super) fn update_keys<V: Serialize>(
@@ -241,7 +251,7 @@ impl Connection {
                 .bind(&mut stmt, values)
                 .map_err(|misfit| misfit.into_error().with_entity(table.name.to_string()))?;
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
-            let mut done = connection.each(table, keys, skip, false, |index, each| {
+            let mut done = connection.each(table, keys, skip, (false, Returning::Nothing), |index, each| {
                 bind_key(&mut stmt, table, key, each, columns.len() + 1, &mut scratch, &mut bytes, None)
                     .map_err(|misfit| of_row(misfit, table, index))?;
                 let answer: Answer<()> = connection.run(&mut stmt, &ask)?;
@@ -250,8 +260,7 @@ impl Connection {
             done.cost.bytes = bytes + shape.bytes;
             Ok(done)
         };
-        let done = self.settle(keys, false, &run, &|_, _| Ok(Vec::new()))?;
-        Ok(only(done, Returning::Nothing))
+        self.settle(keys, false, &run, &|_, _| Ok(Vec::new()))
     }
 }
 

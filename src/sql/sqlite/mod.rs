@@ -186,6 +186,20 @@ impl Connection {
         }
     }
 
+    /// Runs something that reads, in a transaction: what it sees is of one moment, and the file is locked once
+    /// and not for each statement.
+    fn reading<X>(&mut self, work: impl FnOnce(&Self) -> Result<X>) -> Result<X> {
+        self.check()?;
+        self.arm();
+        if self.is_nested() {
+            return work(self);
+        }
+        self.command("BEGIN")?;
+        let done = work(self);
+        self.undo_chunk();
+        done
+    }
+
     /// Runs something that writes, as a whole.
     fn within<X>(&mut self, work: impl FnOnce(&Self) -> Result<X>) -> Result<X> {
         self.open_chunk()?;
@@ -239,8 +253,12 @@ impl Driver for Connection {
                 self.transaction = Transaction::None;
                 Ok(())
             }
-            // The transaction is still open: it can be rolled back, or committed again.
-            Err(failed) => Err(self.failed(failed, None)),
+            // SQLite leaves it open; nobody commits it twice.
+            Err(failed) => {
+                let error = self.failed(failed, None);
+                self.roll_back()?;
+                Err(error)
+            }
         }
     }
 

@@ -33,7 +33,8 @@ pub(super) struct Ask {
 pub(super) struct Answer<T> {
     pub(super) status: RowStatus,
     pub(super) key: Option<Key>,
-    pub(super) row: Option<T>,
+    /// In a box, since mostly there is none and an answer is handed on often.
+    pub(super) row: Option<Box<T>>,
 }
 
 /// The rows that are left out, with the reasons.
@@ -93,7 +94,7 @@ impl Connection {
             answer.status = RowStatus::Updated;
             match ask.what {
                 Returning::Rows => {
-                    answer.row = Some(decode::row(&ask.fields, row).map_err(Unread::into_error)?);
+                    answer.row = Some(Box::new(decode::row(&ask.fields, row).map_err(Unread::into_error)?));
                 }
                 Returning::Keys if !ask.key_columns.is_empty() => {
                     let count = row.as_ref().column_count();
@@ -113,7 +114,7 @@ impl Connection {
         table: &TableInfo,
         rows: &[R],
         skip: &Skip,
-        isolate: bool,
+        (isolate, returning): (bool, Returning),
         mut take: impl FnMut(usize, &R) -> Result<Answer<T>>,
     ) -> Result<Done<T>> {
         let since = Instant::now();
@@ -157,8 +158,11 @@ impl Connection {
                 }
             }
             done.statuses.push(answer.status);
-            done.keys.push(answer.key);
-            done.rows.push(answer.row);
+            match returning {
+                Returning::Nothing => {}
+                Returning::Keys => done.keys.push(answer.key),
+                Returning::Rows => done.rows.push(answer.row.map(|row| *row)),
+            }
         }
         done.cost.server = since.elapsed();
         Ok(done)
@@ -176,7 +180,7 @@ impl Connection {
             let mut stmt = connection.prepare(table, &sql)?;
             let copied = if keyed == Keyed::Given { table.key.as_slice() } else { &[] };
             let mut shape = Shape::new(table, chunk.columns, copied);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
+            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
                 shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
                 let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
                 let wrote = answer.status != RowStatus::Missing;
@@ -213,12 +217,11 @@ impl Connection {
         };
         let sql = format!("{} ON CONFLICT{target} DO {action}{}", insert_into(chunk), ask.returning(true));
         let probe = (!conflict.key.is_empty()).then(|| {
-            let wanted = if ask.what == Returning::Rows {
-                ask.columns.as_str()
-            } else if ask.key_columns.is_empty() {
-                "1"
-            } else {
-                ask.key_columns.as_str()
+            let wanted = match ask.what {
+                _ if !conflict.update.is_empty() => "1",
+                Returning::Rows => ask.columns.as_str(),
+                Returning::Keys if !ask.key_columns.is_empty() => ask.key_columns.as_str(),
+                _ => "1",
             };
             format!("SELECT {wanted} FROM {} WHERE {}", table.name.quoted(), matches(table, conflict.key, 1))
         });
@@ -226,16 +229,18 @@ impl Connection {
             let mut stmt = connection.prepare(table, &sql)?;
             let mut probe = probe.as_ref().map(|sql| connection.prepare(table, sql)).transpose()?;
             let mut shape = Shape::new(table, chunk.columns, conflict.key);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
+            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
                 shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                let there: Option<Answer<T>> =
-                    probe.as_mut().map(|probe| connection.probe(probe, &shape, &ask)).transpose()?.flatten();
-                if let Some(there) = there
-                    && conflict.update.is_empty()
-                {
-                    return Ok(there);
-                }
-                let is_there = connection.was_there(&mut probe, &shape)?;
+                let is_there = match &mut probe {
+                    None => false,
+                    Some(probe) if conflict.update.is_empty() => {
+                        if let Some(there) = connection.probe(probe, &shape, &ask)? {
+                            return Ok(there);
+                        }
+                        false
+                    }
+                    Some(probe) => connection.was_there(probe, &shape)?,
+                };
                 let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
                 answer.status = match answer.status {
                     RowStatus::Missing => RowStatus::Unchanged,
@@ -266,8 +271,7 @@ impl Connection {
         Ok(Some(answer))
     }
 
-    fn was_there(&self, probe: &mut Option<CachedStatement<'_>>, shape: &Shape<'_>) -> Result<bool> {
-        let Some(probe) = probe else { return Ok(false) };
+    fn was_there(&self, probe: &mut CachedStatement<'_>, shape: &Shape<'_>) -> Result<bool> {
         bind_copies(probe, shape).map_err(|failed| self.failed(failed, None))?;
         let mut rows = probe.raw_query();
         rows.next().map(|row| row.is_some()).map_err(|failed| self.failed(failed, None))
@@ -300,7 +304,7 @@ impl Connection {
         let run = |connection: &Self, skip: &Skip| {
             let mut stmt = connection.prepare(table, &sql)?;
             let mut shape = Shape::new(table, chunk.columns, &[]);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
+            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
                 shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
                 connection.run::<T>(&mut stmt, &ask)
             })?;
@@ -317,20 +321,8 @@ impl Connection {
         run: &dyn Fn(&Self, &Skip) -> Result<Done<T>>,
     ) -> Result<Done<T>> {
         let orphans = |connection: &Self, done: &Done<T>| deferred::orphans(connection, chunk, done);
-        let done = self.settle(chunk.rows, chunk.isolate, run, &orphans)?;
-        Ok(only(done, chunk.returning))
+        self.settle(chunk.rows, chunk.isolate, run, &orphans)
     }
-}
-
-/// Without what was not asked for.
-pub(super) fn only<T>(mut done: Done<T>, asked: Returning) -> Done<T> {
-    if asked != Returning::Keys {
-        done.keys.clear();
-    }
-    if asked != Returning::Rows {
-        done.rows.clear();
-    }
-    done
 }
 
 fn insert_into<R>(chunk: &Chunk<'_, R>) -> String {
