@@ -213,8 +213,7 @@ fn inserts(place: &Place, data: &[Row], has_cli: bool, board: &mut Board) -> Out
     board.time("insert: INSERT .. SELECT", rows, || Ok(db.execute(&copy, ())?))?;
 
     let db = place.fresh()?;
-    let written =
-        board.time("insert: Table::insert", rows, || Ok(db.table::<Row>("t").insert(data)?))?;
+    let written = board.time("insert: Table::insert", rows, || Ok(db.table::<Row>("t").insert(data)?))?;
     assert_eq!(written.inserted(), rows);
     board.add("insert: of it in the driver", rows, written.metrics().server_time.as_secs_f64());
     drop(db);
@@ -314,6 +313,7 @@ fn python(place: &Place, sql: &str) -> Outcome<Option<f64>> {
 fn export(place: &Place) -> Outcome<bool> {
     let target = std::fs::File::create(place.file("source.csv"))?;
     let source = place.file("source.db");
-    let ended = Command::new("sqlite3").arg("-csv").arg(source).arg("SELECT * FROM t").stdout(target).status();
+    let ended =
+        Command::new("sqlite3").arg("-csv").arg(source).arg("SELECT * FROM t").stdout(target).status();
     Ok(ended.is_ok_and(|status| status.success()))
 }

@@ -76,7 +76,7 @@ impl Alarm {
         self.interrupted.store(true, Ordering::Release);
     }
 
-    /// Forgets an interrupt. Who made it has said why before, and a caller who asks for that after this sees it.
+    /// Forgets an interrupt; what was written before that is seen after this.
     pub(super) fn forgive(&self) {
         self.interrupted.swap(false, Ordering::AcqRel);
     }

@@ -12,7 +12,7 @@ use super::super::catalog::{TableInfo, quote};
 use super::super::driver::{Chunk, Cost, Done, OnConflict, Returning, RowStatus};
 use super::super::key::Key;
 use super::decode::{self, Field, Unread};
-use super::keys::{fields, list, matches, of_row, part};
+use super::keys::{fields, list, matches, numbered, of_row, part};
 use super::shape::Shape;
 use super::{Connection, catalog, deferred};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +55,7 @@ impl Ask {
     }
 
     /// The clause; `keys` says that keys are to be asked for.
-    pub(super) fn returning(&self, keys: bool) -> String {
+    fn returning(&self, keys: bool) -> String {
         match self.what {
             Returning::Rows => format!(" RETURNING {}", self.columns),
             Returning::Keys if keys && !self.key_columns.is_empty() => {
@@ -68,13 +68,20 @@ impl Ask {
 }
 
 impl Connection {
-    /// The error of whoever asks to go on after the time is over.
-    pub(super) fn go_on(&self, table: &TableInfo) -> Result<()> {
-        if !self.alarm.rings() {
-            return Ok(());
+    /// Prepares a statement that gives back what is asked for.
+    pub(super) fn prepare_asking(
+        &self,
+        table: &TableInfo,
+        sql: &str,
+        ask: &Ask,
+        keys: bool,
+    ) -> Result<CachedStatement<'_>> {
+        if ask.is_view {
+            // A view with triggers for other verbs: only without `RETURNING` does SQLite say that it has none
+            // for this one, and with it does nothing.
+            drop(self.prepare(table, sql)?);
         }
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
-        Err(self.failed(rusqlite::Error::SqliteFailure(code, None), Some(&table.name)))
+        self.prepare(table, &format!("{sql}{}", ask.returning(keys)))
     }
 
     /// Runs a statement whose parameters are bound, for one row; `Missing` if it wrote none.
@@ -130,7 +137,7 @@ impl Connection {
             if !skip.contains_key(&index) {
                 // The clock is asked now and then; SQLite asks it in statements that take long.
                 if index % 64 == 0 || self.alarm.is_interrupted() {
-                    self.go_on(table)?;
+                    self.go_on(Some(&table.name))?;
                 }
                 done.cost.statements += 1;
                 match take(index, row) {
@@ -175,24 +182,32 @@ impl Connection {
         let table = chunk.table;
         let keyed = Keyed::of(self, chunk)?;
         let ask = Ask::new(self, table, chunk.returning)?;
-        let sql = format!("{}{}", insert_into(chunk), ask.returning(keyed == Keyed::Returned));
+        let sql = insert_into(chunk);
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, keyed == Keyed::Returned)?;
             let copied = if keyed == Keyed::Given { table.key.as_slice() } else { &[] };
             let mut shape = Shape::new(table, chunk.columns, copied);
-            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
-                let wrote = answer.status != RowStatus::Missing;
-                // A trigger may have said that there is nothing to do.
-                answer.status = if wrote { RowStatus::Inserted } else { RowStatus::Unchanged };
-                match keyed {
-                    Keyed::Given => answer.key = Some(given(&shape)),
-                    Keyed::Rowid if wrote => answer.key = Some(Key::from(connection.db.last_insert_rowid())),
-                    _ => {}
-                }
-                Ok(answer)
-            })?;
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
+                    let wrote = answer.status != RowStatus::Missing;
+                    // A trigger may have said that there is nothing to do.
+                    answer.status = if wrote { RowStatus::Inserted } else { RowStatus::Unchanged };
+                    match keyed {
+                        Keyed::Given => answer.key = Some(given(&shape)),
+                        Keyed::Rowid if wrote => {
+                            answer.key = Some(Key::from(connection.db.last_insert_rowid()))
+                        }
+                        _ => {}
+                    }
+                    Ok(answer)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
@@ -215,7 +230,7 @@ impl Connection {
             let set = set.map(|name| format!("{name} = excluded.{name}")).collect::<Vec<_>>().join(", ");
             format!("UPDATE SET {set}")
         };
-        let sql = format!("{} ON CONFLICT{target} DO {action}{}", insert_into(chunk), ask.returning(true));
+        let sql = format!("{} ON CONFLICT{target} DO {action}", insert_into(chunk));
         let probe = (!conflict.key.is_empty()).then(|| {
             let wanted = match ask.what {
                 _ if !conflict.update.is_empty() => "1",
@@ -226,29 +241,35 @@ impl Connection {
             format!("SELECT {wanted} FROM {} WHERE {}", table.name.quoted(), matches(table, conflict.key, 1))
         });
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, true)?;
             let mut probe = probe.as_ref().map(|sql| connection.prepare(table, sql)).transpose()?;
             let mut shape = Shape::new(table, chunk.columns, conflict.key);
-            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                let is_there = match &mut probe {
-                    None => false,
-                    Some(probe) if conflict.update.is_empty() => {
-                        if let Some(there) = connection.probe(probe, &shape, &ask)? {
-                            return Ok(there);
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let is_there = match &mut probe {
+                        None => false,
+                        Some(probe) if conflict.update.is_empty() => {
+                            if let Some(there) = connection.probe(probe, &shape, &ask)? {
+                                return Ok(there);
+                            }
+                            false
                         }
-                        false
-                    }
-                    Some(probe) => connection.was_there(probe, &shape)?,
-                };
-                let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
-                answer.status = match answer.status {
-                    RowStatus::Missing => RowStatus::Unchanged,
-                    _ if is_there => RowStatus::Updated,
-                    _ => RowStatus::Inserted,
-                };
-                Ok(answer)
-            })?;
+                        Some(probe) => connection.was_there(probe, &shape)?,
+                    };
+                    let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
+                    answer.status = match answer.status {
+                        RowStatus::Missing => RowStatus::Unchanged,
+                        _ if is_there => RowStatus::Updated,
+                        _ => RowStatus::Inserted,
+                    };
+                    Ok(answer)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
@@ -294,20 +315,36 @@ impl Connection {
             chunk.columns.iter().filter(|column| !key.contains(column)).filter_map(assign).collect();
         let set = if set.is_empty() { key.iter().filter_map(assign).collect() } else { set };
         let found: Vec<String> = key.iter().filter_map(assign).collect();
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {}{}",
-            table.name.quoted(),
-            set.join(", "),
-            found.join(" AND "),
-            ask.returning(true),
-        );
+        let number = chunk.columns.len() + 1;
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
-            let mut shape = Shape::new(table, chunk.columns, &[]);
-            let mut done = connection.each(table, chunk.rows, skip, (chunk.isolate, chunk.returning), |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                connection.run::<T>(&mut stmt, &ask)
+            let mut keys = Shape::copying(table, chunk.columns, key);
+            let numbers = connection.numbers(table, key, chunk.rows.len(), |index, values| {
+                let mut stmt = connection.prepare(table, "SELECT 1")?;
+                if keys.bind(&mut stmt, &chunk.rows[index]).is_ok() {
+                    values.extend_from_slice(&keys.copies);
+                }
+                Ok(())
             })?;
+            let sql = format!(
+                "UPDATE {} SET {} WHERE {}{}",
+                table.name.quoted(),
+                set.join(", "),
+                found.join(" AND "),
+                numbered(table, numbers.as_ref(), number),
+            );
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, true)?;
+            let mut shape = Shape::new(table, chunk.columns, &[]);
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let numbers = numbers.as_ref().map(|all| all[index].as_slice());
+                    connection.run_numbers(&mut stmt, &ask, number, numbers)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
