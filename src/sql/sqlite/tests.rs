@@ -1,5 +1,6 @@
 //! What the driver promises, on a database in memory or in a file.
 
+mod guards;
 mod tables;
 mod values;
 mod waits;

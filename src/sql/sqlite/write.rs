@@ -201,7 +201,7 @@ impl Connection {
                     match keyed {
                         Keyed::Given => answer.key = Some(given(&shape)),
                         Keyed::Rowid if wrote => {
-                            answer.key = Some(Key::from(connection.db.last_insert_rowid()))
+                            answer.key = Some(Key::from(connection.db.last_insert_rowid()));
                         }
                         _ => {}
                     }
