@@ -141,6 +141,9 @@ impl Connection {
         }
         let live = self.live.as_mut().expect("opened above");
         on!(live, driver => driver.set_deadline(self.worker.deadline()));
+        // Again: an interrupt between the first look and `set_deadline` is forgotten by SQLite, but what it was
+        // for is known before it is sent.
+        self.worker.check()?;
         Ok(live)
     }
 

@@ -76,8 +76,9 @@ impl Alarm {
         self.interrupted.store(true, Ordering::Release);
     }
 
+    /// Forgets an interrupt; what was written before that is seen after this.
     pub(super) fn forgive(&self) {
-        self.interrupted.store(false, Ordering::Release);
+        self.interrupted.swap(false, Ordering::AcqRel);
     }
 
     pub(super) fn is_interrupted(&self) -> bool {

@@ -108,21 +108,24 @@ impl Place<'_, '_> {
 
     /// A value with parts: JSON where that is kept, bytes where those are.
     fn nested<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Misfit> {
-        let json = serde_json::to_string(value).map_err(|error| Misfit::new(error.to_string()))?;
-        match self.ty {
+        let Self { stmt, parameter, ty, scratch, copy, bytes } = self;
+        scratch.bytes.clear();
+        serde_json::to_writer(&mut scratch.bytes, value).map_err(|error| Misfit::new(error.to_string()))?;
+        let refused = |json: &[u8]| {
+            let json = String::from_utf8_lossy(json);
+            Misfit::new(format!("{} is not {}", cell::shown(&json), cell::noun(ty)))
+        };
+        match ty {
             ColumnType::Json | ColumnType::Jsonb | ColumnType::Text | ColumnType::Any => {
-                self.put(ValueRef::Text(json.as_bytes()))
+                put(stmt, *parameter, ValueRef::Text(&scratch.bytes), copy, bytes)
             }
             ColumnType::Bytes | ColumnType::Uuid => {
-                let bytes: Vec<u8> = serde_json::from_str(&json).map_err(|_| self.not(&json))?;
-                self.scalar(Scalar::Bytes(&bytes))
+                let list: Vec<u8> =
+                    serde_json::from_slice(&scratch.bytes).map_err(|_| refused(&scratch.bytes))?;
+                self.scalar(Scalar::Bytes(&list))
             }
-            _ => Err(self.not(&json)),
+            _ => Err(refused(&scratch.bytes)),
         }
-    }
-
-    fn not(&self, json: &str) -> Misfit {
-        Misfit::new(format!("{} is not {}", cell::shown(json), cell::noun(self.ty)))
     }
 
     #[inline]

@@ -107,6 +107,16 @@ pub(super) fn is_view(db: &Connection, name: &TableName) -> rusqlite::Result<boo
     rows.next()?.map_or(Ok(false), |row| row.get(0))
 }
 
+/// Whether its rows have numbers: not those of a view, a virtual table or one `WITHOUT ROWID`.
+pub(super) fn has_rowid(db: &Connection, name: &TableName) -> rusqlite::Result<bool> {
+    let mut stmt = db.prepare_cached(
+        "SELECT type = 'table' AND NOT wr FROM pragma_table_list(?1) \
+         WHERE ?2 IS NULL OR schema = ?2 COLLATE NOCASE",
+    )?;
+    let mut rows = stmt.query((&name.name, &name.schema))?;
+    rows.next()?.map_or(Ok(false), |row| row.get(0))
+}
+
 /// The unique indices without an expression and without a condition.
 fn uniques(db: &Connection, info: &TableInfo) -> rusqlite::Result<Vec<Vec<usize>>> {
     let schema = info.name.schema.as_deref();

@@ -177,6 +177,9 @@ fn decimal<'v>(scalar: Scalar<'v>, scratch: &'v mut Scratch) -> Option<Result<Va
         Scalar::Text(text) => text,
         _ => return None,
     };
+    if let Some(value) = short(text) {
+        return Some(Ok(value));
+    }
     if let Ok(int) = text.parse::<i64>() {
         return Some(Ok(ValueRef::Integer(int)));
     }
@@ -187,6 +190,38 @@ fn decimal<'v>(scalar: Scalar<'v>, scratch: &'v mut Scratch) -> Option<Result<Va
     }
     Some(Err(rounded(&text)))
 }
+
+/// A decimal of up to 15 digits, all of which a floating point number keeps. Both the digits as a whole number
+/// and the power of ten are exact, so that their quotient is the nearest number there is.
+fn short(text: &str) -> Option<ValueRef<'static>> {
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let (mut number, mut count, mut point) = (0_i64, 0, None);
+    for byte in digits {
+        match byte {
+            b'0'..=b'9' if count < 15 => {
+                number = number * 10 + i64::from(byte - b'0');
+                count += 1;
+            }
+            b'.' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    if count == 0 {
+        return None;
+    }
+    let number = if negative { -number } else { number };
+    #[allow(clippy::cast_precision_loss, reason = "15 digits are kept")]
+    Some(match point {
+        Some(point) if point < count => ValueRef::Real(number as f64 / POWERS[count - point]),
+        _ => ValueRef::Integer(number),
+    })
+}
+
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 fn rounded(value: &dyn fmt::Display) -> String {
     format!("{} has more digits than SQLite's numbers keep; a column of text does", shown(&value.to_string()))

@@ -16,7 +16,8 @@ use super::bind::{Misfit, Place};
 use super::cell::{self, Scratch};
 use super::decode::{self, Field, Unread};
 use super::fields::{Fields, Sink};
-use super::write::{Answer, Ask, Skip, only};
+use super::scan::{Found, number};
+use super::write::{Answer, Ask, Skip};
 use super::{Connection, shape::Shape};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::record::RecordId;
@@ -56,7 +57,7 @@ pub(super) fn part(value: ValueRef<'_>) -> RecordId {
 }
 
 /// Binds a key's parts from the parameter `first` on; copies them if asked for.
-fn bind_key(
+pub(super) fn bind_key(
     stmt: &mut Statement<'_>,
     table: &TableInfo,
     columns: &[usize],
@@ -107,11 +108,23 @@ impl Connection {
         key: &[usize],
         keys: &[Key],
     ) -> Result<(Vec<Option<T>>, Cost)> {
-        self.check()?;
-        self.arm();
+        self.reading(|connection| connection.read_keys(table, columns, key, keys))
+    }
+
+    fn read_keys<T: DeserializeOwned>(
+        &self,
+        table: &TableInfo,
+        columns: &[usize],
+        key: &[usize],
+        keys: &[Key],
+    ) -> Result<(Vec<Option<T>>, Cost)> {
         let since = Instant::now();
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let columns = if columns.is_empty() { &all } else { columns };
+        if self.is_scan(table, key, keys.len())? {
+            let (rows, bytes) = self.scan_keys(table, columns, key, keys)?;
+            return Ok((rows, Cost { statements: 1, bytes, server: since.elapsed() }));
+        }
         let found = matches(table, key, 1);
         let sql = format!("SELECT {} FROM {} WHERE {found}", list(table, columns), table.name.quoted());
         let mut stmt = self.prepare(table, &sql)?;
@@ -119,7 +132,10 @@ impl Connection {
         let (mut scratch, mut bytes) = (Scratch::default(), 0);
         let mut answer = Vec::with_capacity(keys.len());
         for (index, each) in keys.iter().enumerate() {
-            self.go_on(table)?;
+            // The clock is asked now and then; SQLite asks it in statements that take long.
+            if index % 64 == 0 || self.alarm.is_interrupted() {
+                self.go_on(Some(&table.name))?;
+            }
             bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
                 .map_err(|misfit| of_row(misfit, table, index))?;
             let mut rows = stmt.raw_query();
@@ -129,6 +145,40 @@ impl Connection {
         }
         let cost = Cost { statements: keys.len() as u64, bytes, server: since.elapsed() };
         Ok((answer, cost))
+    }
+
+    /// As [`numbers`](Self::numbers), of keys; a key that is refused is for the statement to refuse.
+    fn numbers_of(&self, table: &TableInfo, key: &[usize], keys: &[Key]) -> Result<Option<Found>> {
+        let (mut scratch, mut bytes) = (Scratch::default(), 0);
+        self.numbers(table, key, keys.len(), |index, values| {
+            let mut stmt = self.prepare(table, "SELECT 1")?;
+            let key =
+                bind_key(&mut stmt, table, key, &keys[index], 1, &mut scratch, &mut bytes, Some(values));
+            if key.is_err() {
+                values.clear();
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs a statement for each of the rows that a key names, or for the key if they are not known.
+    pub(super) fn run_numbers<T: DeserializeOwned>(
+        &self,
+        stmt: &mut Statement<'_>,
+        ask: &Ask,
+        parameter: usize,
+        numbers: Option<&[i64]>,
+    ) -> Result<Answer<T>> {
+        let Some(numbers) = numbers else { return self.run(stmt, ask) };
+        let mut first = Answer { status: RowStatus::Missing, key: None, row: None };
+        for number in numbers {
+            stmt.raw_bind_parameter(parameter, number).map_err(|failed| self.failed(failed, None))?;
+            let answer = self.run(stmt, ask)?;
+            if first.status == RowStatus::Missing {
+                first = answer;
+            }
+        }
+        Ok(first)
     }
 
     pub(super) fn get_related<T: DeserializeOwned>(
@@ -181,19 +231,26 @@ impl Connection {
         returning: Returning,
     ) -> Result<Done<T>> {
         let ask = Ask::new(self, table, returning)?;
-        let sql = format!(
-            "DELETE FROM {} WHERE {}{}",
-            table.name.quoted(),
-            matches(table, key, 1),
-            ask.returning(returning == Returning::Keys && key != table.key),
-        );
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let numbers = connection.numbers_of(table, key, keys)?;
+            let sql = format!(
+                "DELETE FROM {} WHERE {}{}",
+                table.name.quoted(),
+                matches(table, key, 1),
+                numbered(table, numbers.as_ref(), key.len() + 1),
+            );
+            let mut stmt = connection.prepare_asking(
+                table,
+                &sql,
+                &ask,
+                returning == Returning::Keys && key != table.key,
+            )?;
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
-            let mut done = connection.each(table, keys, skip, isolate, |index, each| {
+            let mut done = connection.each(table, keys, skip, (isolate, returning), |index, each| {
                 bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
                     .map_err(|misfit| of_row(misfit, table, index))?;
-                let mut answer = connection.run(&mut stmt, &ask)?;
+                let numbers = numbers.as_ref().map(|all| all[index].as_slice());
+                let mut answer = connection.run_numbers(&mut stmt, &ask, key.len() + 1, numbers)?;
                 if answer.status != RowStatus::Missing {
                     answer.status = RowStatus::Deleted;
                     if returning == Returning::Keys && answer.key.is_none() {
@@ -205,8 +262,7 @@ impl Connection {
             done.cost.bytes = bytes;
             Ok(done)
         };
-        let done = self.settle(keys, isolate, &run, &|_, _| Ok(Vec::new()))?;
-        Ok(only(done, returning))
+        self.settle(keys, isolate, &run, &|_, _| Ok(Vec::new()))
     }
 
     pub(super) fn update_keys<V: Serialize>(
@@ -227,31 +283,41 @@ impl Connection {
         let ask = Ask::new(self, table, Returning::Nothing)?;
         let set = columns.iter().enumerate();
         let set = set.map(|(at, column)| format!("{} = ?{}", quote(&table.columns[*column].name), at + 1));
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {}{}",
-            table.name.quoted(),
-            set.collect::<Vec<_>>().join(", "),
-            matches(table, key, columns.len() + 1),
-            ask.returning(false),
-        );
+        let set = set.collect::<Vec<_>>().join(", ");
+        let number = columns.len() + key.len() + 1;
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let numbers = connection.numbers_of(table, key, keys)?;
+            let sql = format!(
+                "UPDATE {} SET {set} WHERE {}{}",
+                table.name.quoted(),
+                matches(table, key, columns.len() + 1),
+                numbered(table, numbers.as_ref(), number),
+            );
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, false)?;
             let mut shape = Shape::new(table, &columns, &[]);
             shape
                 .bind(&mut stmt, values)
                 .map_err(|misfit| misfit.into_error().with_entity(table.name.to_string()))?;
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
-            let mut done = connection.each(table, keys, skip, false, |index, each| {
-                bind_key(&mut stmt, table, key, each, columns.len() + 1, &mut scratch, &mut bytes, None)
-                    .map_err(|misfit| of_row(misfit, table, index))?;
-                let answer: Answer<()> = connection.run(&mut stmt, &ask)?;
-                Ok(answer)
-            })?;
+            let mut done =
+                connection.each(table, keys, skip, (false, Returning::Nothing), |index, each| {
+                    bind_key(&mut stmt, table, key, each, columns.len() + 1, &mut scratch, &mut bytes, None)
+                        .map_err(|misfit| of_row(misfit, table, index))?;
+                    let numbers = numbers.as_ref().map(|all| all[index].as_slice());
+                    connection.run_numbers(&mut stmt, &ask, number, numbers)
+                })?;
             done.cost.bytes = bytes + shape.bytes;
             Ok(done)
         };
-        let done = self.settle(keys, false, &run, &|_, _| Ok(Vec::new()))?;
-        Ok(only(done, Returning::Nothing))
+        self.settle(keys, false, &run, &|_, _| Ok(Vec::new()))
+    }
+}
+
+/// The condition that names a row by its number too.
+pub(super) fn numbered(table: &TableInfo, numbers: Option<&Found>, parameter: usize) -> String {
+    match numbers.and_then(|_| number(table)) {
+        Some(number) => format!(" AND {number} = ?{parameter}"),
+        None => String::new(),
     }
 }
 

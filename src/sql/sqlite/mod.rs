@@ -14,6 +14,7 @@ mod fields;
 mod keys;
 mod moment;
 mod query;
+mod scan;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -110,7 +111,8 @@ impl Connection {
         })
     }
 
-    /// Statements that run longer are ended; an interrupt that came before is forgotten.
+    /// Statements that run longer are ended. An interrupt that came before is forgotten: whoever made it has
+    /// said before why, so a caller who asks for that after this call has not missed it.
     pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
         self.deadline = deadline;
         self.alarm.forgive();
@@ -137,6 +139,15 @@ impl Connection {
             return Err(Error::new(ErrorKind::Database, message).with_delivery(Delivery::NotSent));
         }
         Ok(())
+    }
+
+    /// The error of whoever asks to go on after the time is over.
+    fn go_on(&self, table: Option<&TableName>) -> Result<()> {
+        if !self.alarm.rings() {
+            return Ok(());
+        }
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+        Err(self.failed(rusqlite::Error::SqliteFailure(code, None), table))
     }
 
     fn command(&self, sql: &str) -> Result<()> {
@@ -186,6 +197,17 @@ impl Connection {
         }
     }
 
+    /// Runs something that reads, in a transaction: what it sees is of one moment, and the file is locked once
+    /// and not for each statement. Nothing of it stays, such as a temporary table.
+    fn reading<X>(&mut self, work: impl FnOnce(&Self) -> Result<X>) -> Result<X> {
+        self.check()?;
+        self.arm();
+        self.command(if self.is_nested() { "SAVEPOINT batchcall_chunk" } else { "BEGIN" })?;
+        let done = work(self);
+        self.undo_chunk();
+        done
+    }
+
     /// Runs something that writes, as a whole.
     fn within<X>(&mut self, work: impl FnOnce(&Self) -> Result<X>) -> Result<X> {
         self.open_chunk()?;
@@ -226,6 +248,7 @@ impl Driver for Connection {
 
     fn begin(&mut self) -> Result<()> {
         self.arm();
+        self.go_on(None)?;
         self.command("BEGIN IMMEDIATE")?;
         self.transaction = Transaction::Open;
         Ok(())
@@ -239,8 +262,12 @@ impl Driver for Connection {
                 self.transaction = Transaction::None;
                 Ok(())
             }
-            // The transaction is still open: it can be rolled back, or committed again.
-            Err(failed) => Err(self.failed(failed, None)),
+            // SQLite leaves it open; nobody commits it twice.
+            Err(failed) => {
+                let error = self.failed(failed, None);
+                self.roll_back()?;
+                Err(error)
+            }
         }
     }
 

@@ -31,12 +31,14 @@ impl Connection {
             [] => Ok(Vec::new()),
             [only] => {
                 self.arm();
+                self.go_on(None)?;
                 run(self, only).map(|done| vec![done])
             }
             sets => self.within(|connection| {
                 let mut all = Vec::with_capacity(sets.len());
                 for (index, set) in sets.iter().enumerate() {
                     connection.arm();
+                    connection.go_on(None)?;
                     all.push(run(connection, set).map_err(|error| error.with_record_index(index))?);
                 }
                 Ok(all)

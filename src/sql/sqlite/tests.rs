@@ -1,5 +1,10 @@
 //! What the driver promises, on a database in memory or in a file.
 
+mod guards;
+mod tables;
+mod values;
+mod waits;
+
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,7 @@ use super::super::catalog::{TableInfo, quote};
 use super::super::driver::{Chunk, Cost, Done, OnConflict, Returning, RowStatus};
 use super::super::key::Key;
 use super::decode::{self, Field, Unread};
-use super::keys::{fields, list, matches, of_row, part};
+use super::keys::{fields, list, matches, numbered, of_row, part};
 use super::shape::Shape;
 use super::{Connection, catalog, deferred};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +33,8 @@ pub(super) struct Ask {
 pub(super) struct Answer<T> {
     pub(super) status: RowStatus,
     pub(super) key: Option<Key>,
-    pub(super) row: Option<T>,
+    /// In a box, since mostly there is none and an answer is handed on often.
+    pub(super) row: Option<Box<T>>,
 }
 
 /// The rows that are left out, with the reasons.
@@ -54,7 +55,7 @@ impl Ask {
     }
 
     /// The clause; `keys` says that keys are to be asked for.
-    pub(super) fn returning(&self, keys: bool) -> String {
+    fn returning(&self, keys: bool) -> String {
         match self.what {
             Returning::Rows => format!(" RETURNING {}", self.columns),
             Returning::Keys if keys && !self.key_columns.is_empty() => {
@@ -67,13 +68,20 @@ impl Ask {
 }
 
 impl Connection {
-    /// The error of whoever asks to go on after the time is over.
-    pub(super) fn go_on(&self, table: &TableInfo) -> Result<()> {
-        if !self.alarm.rings() {
-            return Ok(());
+    /// Prepares a statement that gives back what is asked for.
+    pub(super) fn prepare_asking(
+        &self,
+        table: &TableInfo,
+        sql: &str,
+        ask: &Ask,
+        keys: bool,
+    ) -> Result<CachedStatement<'_>> {
+        if ask.is_view {
+            // A view with triggers for other verbs: only without `RETURNING` does SQLite say that it has none
+            // for this one, and with it does nothing.
+            drop(self.prepare(table, sql)?);
         }
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
-        Err(self.failed(rusqlite::Error::SqliteFailure(code, None), Some(&table.name)))
+        self.prepare(table, &format!("{sql}{}", ask.returning(keys)))
     }
 
     /// Runs a statement whose parameters are bound, for one row; `Missing` if it wrote none.
@@ -93,7 +101,7 @@ impl Connection {
             answer.status = RowStatus::Updated;
             match ask.what {
                 Returning::Rows => {
-                    answer.row = Some(decode::row(&ask.fields, row).map_err(Unread::into_error)?);
+                    answer.row = Some(Box::new(decode::row(&ask.fields, row).map_err(Unread::into_error)?));
                 }
                 Returning::Keys if !ask.key_columns.is_empty() => {
                     let count = row.as_ref().column_count();
@@ -113,7 +121,7 @@ impl Connection {
         table: &TableInfo,
         rows: &[R],
         skip: &Skip,
-        isolate: bool,
+        (isolate, returning): (bool, Returning),
         mut take: impl FnMut(usize, &R) -> Result<Answer<T>>,
     ) -> Result<Done<T>> {
         let since = Instant::now();
@@ -129,7 +137,7 @@ impl Connection {
             if !skip.contains_key(&index) {
                 // The clock is asked now and then; SQLite asks it in statements that take long.
                 if index % 64 == 0 || self.alarm.is_interrupted() {
-                    self.go_on(table)?;
+                    self.go_on(Some(&table.name))?;
                 }
                 done.cost.statements += 1;
                 match take(index, row) {
@@ -157,8 +165,11 @@ impl Connection {
                 }
             }
             done.statuses.push(answer.status);
-            done.keys.push(answer.key);
-            done.rows.push(answer.row);
+            match returning {
+                Returning::Nothing => {}
+                Returning::Keys => done.keys.push(answer.key),
+                Returning::Rows => done.rows.push(answer.row.map(|row| *row)),
+            }
         }
         done.cost.server = since.elapsed();
         Ok(done)
@@ -171,24 +182,32 @@ impl Connection {
         let table = chunk.table;
         let keyed = Keyed::of(self, chunk)?;
         let ask = Ask::new(self, table, chunk.returning)?;
-        let sql = format!("{}{}", insert_into(chunk), ask.returning(keyed == Keyed::Returned));
+        let sql = insert_into(chunk);
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, keyed == Keyed::Returned)?;
             let copied = if keyed == Keyed::Given { table.key.as_slice() } else { &[] };
             let mut shape = Shape::new(table, chunk.columns, copied);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
-                let wrote = answer.status != RowStatus::Missing;
-                // A trigger may have said that there is nothing to do.
-                answer.status = if wrote { RowStatus::Inserted } else { RowStatus::Unchanged };
-                match keyed {
-                    Keyed::Given => answer.key = Some(given(&shape)),
-                    Keyed::Rowid if wrote => answer.key = Some(Key::from(connection.db.last_insert_rowid())),
-                    _ => {}
-                }
-                Ok(answer)
-            })?;
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
+                    let wrote = answer.status != RowStatus::Missing;
+                    // A trigger may have said that there is nothing to do.
+                    answer.status = if wrote { RowStatus::Inserted } else { RowStatus::Unchanged };
+                    match keyed {
+                        Keyed::Given => answer.key = Some(given(&shape)),
+                        Keyed::Rowid if wrote => {
+                            answer.key = Some(Key::from(connection.db.last_insert_rowid()));
+                        }
+                        _ => {}
+                    }
+                    Ok(answer)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
@@ -211,39 +230,46 @@ impl Connection {
             let set = set.map(|name| format!("{name} = excluded.{name}")).collect::<Vec<_>>().join(", ");
             format!("UPDATE SET {set}")
         };
-        let sql = format!("{} ON CONFLICT{target} DO {action}{}", insert_into(chunk), ask.returning(true));
+        let sql = format!("{} ON CONFLICT{target} DO {action}", insert_into(chunk));
         let probe = (!conflict.key.is_empty()).then(|| {
-            let wanted = if ask.what == Returning::Rows {
-                ask.columns.as_str()
-            } else if ask.key_columns.is_empty() {
-                "1"
-            } else {
-                ask.key_columns.as_str()
+            let wanted = match ask.what {
+                _ if !conflict.update.is_empty() => "1",
+                Returning::Rows => ask.columns.as_str(),
+                Returning::Keys if !ask.key_columns.is_empty() => ask.key_columns.as_str(),
+                _ => "1",
             };
             format!("SELECT {wanted} FROM {} WHERE {}", table.name.quoted(), matches(table, conflict.key, 1))
         });
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, true)?;
             let mut probe = probe.as_ref().map(|sql| connection.prepare(table, sql)).transpose()?;
             let mut shape = Shape::new(table, chunk.columns, conflict.key);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                let there: Option<Answer<T>> =
-                    probe.as_mut().map(|probe| connection.probe(probe, &shape, &ask)).transpose()?.flatten();
-                if let Some(there) = there
-                    && conflict.update.is_empty()
-                {
-                    return Ok(there);
-                }
-                let is_there = connection.was_there(&mut probe, &shape)?;
-                let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
-                answer.status = match answer.status {
-                    RowStatus::Missing => RowStatus::Unchanged,
-                    _ if is_there => RowStatus::Updated,
-                    _ => RowStatus::Inserted,
-                };
-                Ok(answer)
-            })?;
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let is_there = match &mut probe {
+                        None => false,
+                        Some(probe) if conflict.update.is_empty() => {
+                            if let Some(there) = connection.probe(probe, &shape, &ask)? {
+                                return Ok(there);
+                            }
+                            false
+                        }
+                        Some(probe) => connection.was_there(probe, &shape)?,
+                    };
+                    let mut answer: Answer<T> = connection.run(&mut stmt, &ask)?;
+                    answer.status = match answer.status {
+                        RowStatus::Missing => RowStatus::Unchanged,
+                        _ if is_there => RowStatus::Updated,
+                        _ => RowStatus::Inserted,
+                    };
+                    Ok(answer)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
@@ -266,8 +292,7 @@ impl Connection {
         Ok(Some(answer))
     }
 
-    fn was_there(&self, probe: &mut Option<CachedStatement<'_>>, shape: &Shape<'_>) -> Result<bool> {
-        let Some(probe) = probe else { return Ok(false) };
+    fn was_there(&self, probe: &mut CachedStatement<'_>, shape: &Shape<'_>) -> Result<bool> {
         bind_copies(probe, shape).map_err(|failed| self.failed(failed, None))?;
         let mut rows = probe.raw_query();
         rows.next().map(|row| row.is_some()).map_err(|failed| self.failed(failed, None))
@@ -290,20 +315,36 @@ impl Connection {
             chunk.columns.iter().filter(|column| !key.contains(column)).filter_map(assign).collect();
         let set = if set.is_empty() { key.iter().filter_map(assign).collect() } else { set };
         let found: Vec<String> = key.iter().filter_map(assign).collect();
-        let sql = format!(
-            "UPDATE {} SET {} WHERE {}{}",
-            table.name.quoted(),
-            set.join(", "),
-            found.join(" AND "),
-            ask.returning(true),
-        );
+        let number = chunk.columns.len() + 1;
         let run = |connection: &Self, skip: &Skip| {
-            let mut stmt = connection.prepare(table, &sql)?;
-            let mut shape = Shape::new(table, chunk.columns, &[]);
-            let mut done = connection.each(table, chunk.rows, skip, chunk.isolate, |index, row| {
-                shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
-                connection.run::<T>(&mut stmt, &ask)
+            let mut keys = Shape::copying(table, chunk.columns, key);
+            let numbers = connection.numbers(table, key, chunk.rows.len(), |index, values| {
+                let mut stmt = connection.prepare(table, "SELECT 1")?;
+                if keys.bind(&mut stmt, &chunk.rows[index]).is_ok() {
+                    values.extend_from_slice(&keys.copies);
+                }
+                Ok(())
             })?;
+            let sql = format!(
+                "UPDATE {} SET {} WHERE {}{}",
+                table.name.quoted(),
+                set.join(", "),
+                found.join(" AND "),
+                numbered(table, numbers.as_ref(), number),
+            );
+            let mut stmt = connection.prepare_asking(table, &sql, &ask, true)?;
+            let mut shape = Shape::new(table, chunk.columns, &[]);
+            let mut done = connection.each(
+                table,
+                chunk.rows,
+                skip,
+                (chunk.isolate, chunk.returning),
+                |index, row| {
+                    shape.bind(&mut stmt, row).map_err(|misfit| of_row(misfit, table, index))?;
+                    let numbers = numbers.as_ref().map(|all| all[index].as_slice());
+                    connection.run_numbers(&mut stmt, &ask, number, numbers)
+                },
+            )?;
             done.cost.bytes = shape.bytes;
             Ok(done)
         };
@@ -317,20 +358,8 @@ impl Connection {
         run: &dyn Fn(&Self, &Skip) -> Result<Done<T>>,
     ) -> Result<Done<T>> {
         let orphans = |connection: &Self, done: &Done<T>| deferred::orphans(connection, chunk, done);
-        let done = self.settle(chunk.rows, chunk.isolate, run, &orphans)?;
-        Ok(only(done, chunk.returning))
+        self.settle(chunk.rows, chunk.isolate, run, &orphans)
     }
-}
-
-/// Without what was not asked for.
-pub(super) fn only<T>(mut done: Done<T>, asked: Returning) -> Done<T> {
-    if asked != Returning::Keys {
-        done.keys.clear();
-    }
-    if asked != Returning::Rows {
-        done.rows.clear();
-    }
-    done
 }
 
 fn insert_into<R>(chunk: &Chunk<'_, R>) -> String {
