@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::engine::retry::RetryPolicy;
 use crate::engine::stop::CancelToken;
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::size::BatchSize;
 use crate::records::strategy::Strategy;
 
@@ -123,8 +124,17 @@ impl BatchConfig {
         self
     }
 
-    /// What is wrong with it, all at once.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    /// Refuses settings that cannot be, with everything that is wrong with them.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.problems().as_slice() {
+            [] => Ok(()),
+            problems => {
+                Err(Error::new(ErrorKind::Invalid, problems.join("; ")).with_delivery(Delivery::NotSent))
+            }
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.max_workers == 0 || self.max_workers > 4096 {
             problems.push(format!("max_workers is 1 to 4096, not {}", self.max_workers));

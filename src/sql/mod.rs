@@ -33,6 +33,7 @@ mod run;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod statements;
 mod table;
 mod write;
 mod written;

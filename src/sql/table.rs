@@ -187,10 +187,7 @@ impl<'d, T> Table<'d, T> {
 
     /// The table as the database describes it, if the settings are sound.
     pub(crate) fn describe(&self, deadline: Deadline) -> Result<Arc<TableInfo>> {
-        let problems = self.config.problems();
-        if !problems.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, problems.join("; ")).with_delivery(Delivery::NotSent));
-        }
+        self.config.check()?;
         self.db.describe(&TableName::parse(&self.name)?, deadline)
     }
 

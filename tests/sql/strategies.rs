@@ -153,6 +153,24 @@ both! {
         }
     }
 
+    fn a_statement_runs_in_chunks_with_a_result_for_each_set(place) {
+        place.create("t", "id $id, n int");
+        for (strategy, kept) in ALL.into_iter().zip([0, 30, 0, 0, 30, 35]) {
+            let sets: Vec<(i64, i64)> = (0..100).map(|n| (if n == 35 { 0 } else { n }, n)).collect();
+            let sql = "INSERT INTO t (id, n) VALUES ($1, $2)";
+            let results = place.db.execute_chunked(sql, &sets, &config(strategy)).unwrap();
+            let done = results.iter().filter(|result| result.is_ok()).count();
+            let several = matches!(strategy, Strategy::Parallel | Strategy::Pipelined);
+            assert!(several || strategy == Strategy::Optimistic || done == kept, "{strategy:?} {done}");
+            assert_eq!(results[35].as_ref().unwrap_err().record_index(), Some(35), "{strategy:?}");
+            assert_eq!(usize::try_from(place.count("t")).unwrap(), done, "{strategy:?}");
+            place.db.execute("DELETE FROM t", ()).unwrap();
+            let results = place.db.execute_chunked(sql, &sets, &config(strategy).continue_on_error(true)).unwrap();
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 99, "{strategy:?}");
+            place.db.execute("DELETE FROM t", ()).unwrap();
+        }
+    }
+
     fn figures_are_kept_and_suggest_something(place) {
         place.products();
         let table = place.db.table::<Product>("products").config(config(Strategy::OneByOne));
