@@ -9,6 +9,9 @@ use super::write::Skip;
 use super::{Connection, failure};
 use crate::error::{Error, Result};
 
+/// Finds the rows of a chunk that refer to a row which is not there.
+type Orphans<'a, T> = dyn Fn(&Connection, &Done<T>) -> Result<Vec<usize>> + 'a;
+
 impl Connection {
     /// Runs a chunk and commits it. If the commit fails for references, the rows at fault are found and left
     /// out, and the chunk is run again.
@@ -17,7 +20,7 @@ impl Connection {
         rows: &[R],
         isolate: bool,
         run: &dyn Fn(&Self, &Skip) -> Result<Done<T>>,
-        orphans: &dyn Fn(&Self, &Done<T>) -> Result<Vec<usize>>,
+        orphans: &Orphans<'_, T>,
     ) -> Result<Done<T>> {
         let mut skip = Skip::new();
         loop {

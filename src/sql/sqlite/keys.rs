@@ -63,8 +63,7 @@ pub(super) fn bind_key(
     columns: &[usize],
     key: &Key,
     first: usize,
-    scratch: &mut Scratch,
-    bytes: &mut u64,
+    (scratch, bytes): (&mut Scratch, &mut u64),
     mut copies: Option<&mut Vec<Value>>,
 ) -> std::result::Result<(), Misfit> {
     let parts = key.parts();
@@ -136,7 +135,7 @@ impl Connection {
             if index % 64 == 0 || self.alarm.is_interrupted() {
                 self.go_on(Some(&table.name))?;
             }
-            bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
+            bind_key(&mut stmt, table, key, each, 1, (&mut scratch, &mut bytes), None)
                 .map_err(|misfit| of_row(misfit, table, index))?;
             let mut rows = stmt.raw_query();
             let row = rows.next().map_err(|failed| self.failed(failed, Some(&table.name)))?;
@@ -153,7 +152,7 @@ impl Connection {
         self.numbers(table, key, keys.len(), |index, values| {
             let mut stmt = self.prepare(table, "SELECT 1")?;
             let key =
-                bind_key(&mut stmt, table, key, &keys[index], 1, &mut scratch, &mut bytes, Some(values));
+                bind_key(&mut stmt, table, key, &keys[index], 1, (&mut scratch, &mut bytes), Some(values));
             if key.is_err() {
                 values.clear();
             }
@@ -203,7 +202,7 @@ impl Connection {
         let mut asked: HashMap<RecordId, &Key> = HashMap::with_capacity(values.len());
         for (index, value) in values.iter().enumerate() {
             let mut copies = Vec::with_capacity(1);
-            bind_key(&mut stmt, table, &[column], value, 1, &mut scratch, &mut bytes, Some(&mut copies))
+            bind_key(&mut stmt, table, &[column], value, 1, (&mut scratch, &mut bytes), Some(&mut copies))
                 .map_err(|misfit| of_row(misfit, table, index))?;
             asked.extend(copies.iter().map(|copy| (part(copy.into()), value)));
         }
@@ -247,7 +246,7 @@ impl Connection {
             )?;
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
             let mut done = connection.each(table, keys, skip, (isolate, returning), |index, each| {
-                bind_key(&mut stmt, table, key, each, 1, &mut scratch, &mut bytes, None)
+                bind_key(&mut stmt, table, key, each, 1, (&mut scratch, &mut bytes), None)
                     .map_err(|misfit| of_row(misfit, table, index))?;
                 let numbers = numbers.as_ref().map(|all| all[index].as_slice());
                 let mut answer = connection.run_numbers(&mut stmt, &ask, key.len() + 1, numbers)?;
@@ -301,8 +300,16 @@ impl Connection {
             let (mut scratch, mut bytes) = (Scratch::default(), 0);
             let mut done =
                 connection.each(table, keys, skip, (false, Returning::Nothing), |index, each| {
-                    bind_key(&mut stmt, table, key, each, columns.len() + 1, &mut scratch, &mut bytes, None)
-                        .map_err(|misfit| of_row(misfit, table, index))?;
+                    bind_key(
+                        &mut stmt,
+                        table,
+                        key,
+                        each,
+                        columns.len() + 1,
+                        (&mut scratch, &mut bytes),
+                        None,
+                    )
+                    .map_err(|misfit| of_row(misfit, table, index))?;
                     let numbers = numbers.as_ref().map(|all| all[index].as_slice());
                     connection.run_numbers(&mut stmt, &ask, number, numbers)
                 })?;

@@ -54,7 +54,7 @@ impl Connection {
         let failed = |failed| self.failed(failed, Some(&table.name));
         self.keep_keys(table, key, keys.len(), |index, values| {
             let mut stmt = self.prepare(table, "SELECT 1")?;
-            bind_key(&mut stmt, table, key, &keys[index], 1, &mut scratch, &mut bytes, Some(values))
+            bind_key(&mut stmt, table, key, &keys[index], 1, (&mut scratch, &mut bytes), Some(values))
                 .map_err(|misfit| of_row(misfit, table, index))
         })?;
         let mut answer = Vec::new();

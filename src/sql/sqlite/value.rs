@@ -22,6 +22,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Unread> {
     std::str::from_utf8(bytes).map_err(|_| Unread::new("the text is not UTF-8"))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "given to map_err")]
 fn json(error: serde_json::Error) -> Unread {
     Unread::new(format!("the text is not the JSON that was expected: {error}"))
 }
