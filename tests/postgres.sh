@@ -5,7 +5,9 @@
 #
 # The server listens on loopback only, asks for a random password (SCRAM) and lives in a temporary folder;
 # its URL is in BATCHCALL_TEST_POSTGRES. Where there is no server program and this is root on Debian, its
-# package is installed. BATCHCALL_POSTGRES_BIN names the folder of another server's programs.
+# package is installed. BATCHCALL_POSTGRES_BIN names the folder of another server's programs. With
+# BATCHCALL_POSTGRES_TLS=1 it speaks TLS with a certificate of its own making, which is in the file that
+# BATCHCALL_TEST_POSTGRES_CERTIFICATE names.
 set -eu
 
 [ $# -gt 0 ] || { echo "usage: sh tests/postgres.sh command [argument..]" >&2; exit 64; }
@@ -78,6 +80,23 @@ trap 'clean; exit 143' TERM
 
 password=$(random 16)
 printf '%s' "$password" >"$home/password"
+tls=
+if [ -n "${BATCHCALL_POSTGRES_TLS:-}" ]; then
+    if ! command -v openssl >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssl >&2
+    fi
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+        -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" -addext "basicConstraints=critical,CA:FALSE" \
+        -keyout "$home/server.key" -out "$home/server.crt" 2>"$home/openssl.log" || {
+        cat "$home/openssl.log" >&2
+        exit 70
+    }
+    chmod 600 "$home/server.key"
+    tls="-c ssl=on -c ssl_cert_file=$home/server.crt -c ssl_key_file=$home/server.key"
+    BATCHCALL_TEST_POSTGRES_CERTIFICATE="$home/server.crt"
+    export BATCHCALL_TEST_POSTGRES_CERTIFICATE
+fi
 [ -z "$user" ] || chown -R "$user" "$home"
 if ! (cd "$home" && become "$programs/initdb" -D "$home/data" -U batchcall --pwfile="$home/password" \
     -A scram-sha-256 -E UTF8 --locale=C) >"$home/initdb.log" 2>&1; then
@@ -89,7 +108,7 @@ url=
 for try in 1 2 3 4 5 6 7 8; do
     port=$((20000 + 0x$(random 2) % 30000))
     (cd "$home" && become "$programs/postgres" -D "$home/data" -p "$port" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories="$home" -c logging_collector=off) >"$home/server.log" 2>&1 &
+        -c unix_socket_directories="$home" -c logging_collector=off $tls) >"$home/server.log" 2>&1 &
     server=$!
     waited=0
     while kill -0 "$server" 2>/dev/null && [ "$waited" -lt 300 ]; do

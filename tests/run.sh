@@ -37,6 +37,7 @@ step cargo build --examples --all-features
 # A suite that cannot run fails here.
 export BATCHCALL_REQUIRE_POSTGRES=1
 step sh tests/postgres.sh cargo test --all-features
+BATCHCALL_POSTGRES_TLS=1 step sh tests/postgres.sh cargo test --all-features --test sql tls
 step cargo package --allow-dirty --no-verify --quiet --offline
 echo
 echo "everything holds"

@@ -15,5 +15,7 @@ mod faults;
 mod import;
 mod import_lines;
 mod strategies;
+#[cfg(feature = "postgres")]
+mod tls;
 mod uno;
 mod verbs;

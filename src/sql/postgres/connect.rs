@@ -22,6 +22,8 @@ use crate::sql::settings::{Settings, Target};
 /// How long a connection that says nothing is believed to live.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+const NO_CERTIFICATE: &str = "a root certificate is not a certificate in PEM form";
+
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message).with_delivery(Delivery::NotSent)
 }
@@ -87,9 +89,13 @@ fn tls(config: &Config, settings: &Settings) -> Result<MakeRustlsConnect> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for pem in &settings.root_certificates {
+        let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-            added.ok_or_else(|| invalid("a root certificate is not a certificate in PEM form"))?;
+            added.ok_or_else(|| invalid(NO_CERTIFICATE))?;
+        }
+        if roots.len() == before {
+            return Err(invalid(NO_CERTIFICATE));
         }
     }
     let provider = Arc::new(ring::default_provider());

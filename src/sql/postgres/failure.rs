@@ -115,11 +115,12 @@ pub(super) fn opening(cause: &postgres::Error) -> Error {
     };
     let text = cause.to_string();
     match error.kind() {
-        ErrorKind::Interrupted => Error::new(ErrorKind::Connect, error.message()),
-        ErrorKind::Protocol if text.contains("TLS") => {
+        ErrorKind::Interrupted | ErrorKind::Protocol if text.contains("TLS") => {
             // A certificate that is not trusted is not trusted a second later either.
-            Error::new(ErrorKind::Connect, error.message()).with_permanent(true)
+            let permanent = error.kind() == ErrorKind::Protocol || error.message().contains("certificate");
+            Error::new(ErrorKind::Connect, error.message()).with_permanent(permanent)
         }
+        ErrorKind::Interrupted => Error::new(ErrorKind::Connect, error.message()),
         ErrorKind::Protocol if text.contains("authentication") || text.contains("configuration") => {
             Error::new(ErrorKind::Auth, error.message())
         }
