@@ -9,12 +9,19 @@ use serde_json::Value;
 
 use super::catalog::TableInfo;
 use super::key::Key;
+use super::part::part_of;
 use crate::error::FieldError;
 use crate::records::record::RecordId;
 
 /// Is shown every field of a row.
 trait Visitor {
     fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused>;
+
+    /// A field of a struct, whose name stays where it is.
+    #[inline]
+    fn constant<V: Serialize + ?Sized>(&mut self, name: &'static str, value: &V) -> Result<(), Refused> {
+        self.field(name, value)
+    }
 }
 
 /// Why a row cannot be taken.
@@ -51,6 +58,8 @@ pub(crate) struct Shape {
 #[derive(Debug, Clone)]
 struct Known {
     name: String,
+    /// Where the name lies, if it stays there.
+    address: Option<usize>,
     /// Whether a null stands for the default.
     defaults: bool,
     null: bool,
@@ -133,13 +142,36 @@ impl Visitor for Names<'_> {
                 }
             }
         }
+        self.other(name, None, value);
+        Ok(())
+    }
+
+    #[inline]
+    fn constant<V: Serialize + ?Sized>(&mut self, name: &'static str, value: &V) -> Result<(), Refused> {
+        // The same constant is mostly at the same address, which saves comparing it.
+        let address = Some(name.as_ptr().addr());
+        let same = self.others.is_empty()
+            && self.known.get(self.same).is_some_and(|known| {
+                ((known.address == address && known.name.len() == name.len()) || known.name == name)
+                    && (!known.defaults || is_null(value) == known.null)
+            });
+        if same {
+            self.same += 1;
+        } else {
+            self.other(name, address, value);
+        }
+        Ok(())
+    }
+}
+
+impl Names<'_> {
+    fn other<V: Serialize + ?Sized>(&mut self, name: &str, address: Option<usize>, value: &V) {
         let defaults = self.table.column(name).is_some_and(|column| {
             let column = &self.table.columns[column];
             !column.nullable && column.has_default
         });
         let null = defaults && is_null(value);
-        self.others.push(Known { name: name.to_owned(), defaults, null });
-        Ok(())
+        self.others.push(Known { name: name.to_owned(), address, defaults, null });
     }
 }
 
@@ -195,6 +227,11 @@ impl<M: SerializeMap> Visitor for Chosen<'_, M> {
 
 /// The key of a row: the values of these fields. `None` if one of them is missing or null.
 pub(crate) fn key_of<R: Serialize + ?Sized>(row: &R, names: &[&str]) -> Result<Option<Key>, Refused> {
+    if let [name] = names {
+        let mut value = One { name, found: None };
+        row.serialize(Fields(&mut value))?;
+        return Ok(value.found.map(Key::from));
+    }
     let mut values = Values { names, found: vec![None; names.len()] };
     row.serialize(Fields(&mut values))?;
     let parts: Option<Vec<RecordId>> = values.found.into_iter().collect();
@@ -210,15 +247,22 @@ struct Values<'n> {
 impl Visitor for Values<'_> {
     fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
         let Some(place) = self.names.iter().position(|each| *each == name) else { return Ok(()) };
-        let value = serde_json::to_value(value).map_err(|error| Refused(format!("{name}: {error}")))?;
-        self.found[place] = match value {
-            Value::Null => None,
-            Value::String(text) => Some(RecordId::Text(text)),
-            Value::Number(number) => {
-                Some(number.as_i64().map_or_else(|| RecordId::Text(number.to_string()), RecordId::Int))
-            }
-            other => Some(RecordId::Text(other.to_string())),
-        };
+        self.found[place] = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
+        Ok(())
+    }
+}
+
+/// Takes the value of one field.
+struct One<'n> {
+    name: &'n str,
+    found: Option<RecordId>,
+}
+
+impl Visitor for One<'_> {
+    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
+        if name == self.name {
+            self.found = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
+        }
         Ok(())
     }
 }
@@ -359,7 +403,7 @@ impl<V: Visitor> SerializeStruct for Fields<'_, V> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Refused> {
-        self.0.field(name, value)
+        self.0.constant(name, value)
     }
 
     fn end(self) -> Result<(), Refused> {

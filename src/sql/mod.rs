@@ -19,6 +19,7 @@ mod fields;
 mod key;
 mod look;
 mod metrics;
+mod part;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -26,6 +27,7 @@ mod read;
 mod records;
 mod relation;
 mod run;
+mod seen;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -16,6 +16,8 @@ mod isolate;
 mod keys;
 mod moment;
 mod number;
+mod raw_keys;
+mod read;
 mod refusal;
 mod row;
 mod scan;
@@ -23,9 +25,11 @@ mod session;
 mod single;
 mod stage;
 mod statement;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+mod upsert;
 mod walk;
 mod wire;
 
