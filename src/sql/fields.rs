@@ -1,20 +1,17 @@
-//! The fields of a row, whatever type it is: their names, and the values of a few.
+//! The fields of a row, whatever type it is.
 //!
 //! Rows with the same columns go to the database together, so before anything is sent each row is asked
-//! for the names of its fields; and where rows are told apart by a key, for its values.
+//! for the names of its fields; and where rows are told apart by a key, for its values (`part`).
 
 use serde::ser::{Impossible, SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::catalog::TableInfo;
-use super::key::Key;
-use super::part::part_of;
 use crate::error::FieldError;
-use crate::records::record::RecordId;
 
 /// Is shown every field of a row.
-trait Visitor {
+pub(crate) trait Visitor {
     fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused>;
 
     /// A field of a struct, whose name stays where it is.
@@ -225,53 +222,11 @@ impl<M: SerializeMap> Visitor for Chosen<'_, M> {
     }
 }
 
-/// The key of a row: the values of these fields. `None` if one of them is missing or null.
-pub(crate) fn key_of<R: Serialize + ?Sized>(row: &R, names: &[&str]) -> Result<Option<Key>, Refused> {
-    if let [name] = names {
-        let mut value = One { name, found: None };
-        row.serialize(Fields(&mut value))?;
-        return Ok(value.found.map(Key::from));
-    }
-    let mut values = Values { names, found: vec![None; names.len()] };
-    row.serialize(Fields(&mut values))?;
-    let parts: Option<Vec<RecordId>> = values.found.into_iter().collect();
-    Ok(parts.map(Key::of))
-}
-
-/// Takes the values of a few fields.
-struct Values<'n> {
-    names: &'n [&'n str],
-    found: Vec<Option<RecordId>>,
-}
-
-impl Visitor for Values<'_> {
-    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
-        let Some(place) = self.names.iter().position(|each| *each == name) else { return Ok(()) };
-        self.found[place] = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
-        Ok(())
-    }
-}
-
-/// Takes the value of one field.
-struct One<'n> {
-    name: &'n str,
-    found: Option<RecordId>,
-}
-
-impl Visitor for One<'_> {
-    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
-        if name == self.name {
-            self.found = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
-        }
-        Ok(())
-    }
-}
-
 /// Shows a visitor the fields of a struct or map.
-struct Fields<'v, V>(&'v mut V);
+pub(crate) struct Fields<'v, V>(pub(crate) &'v mut V);
 
 /// A map whose next value belongs to `key`.
-struct MapFields<'v, V> {
+pub(crate) struct MapFields<'v, V> {
     visitor: &'v mut V,
     key: Option<String>,
 }

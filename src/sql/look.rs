@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::catalog::TableInfo;
 use super::driver::RowStatus;
-use super::fields::{Shape, Shapes, key_of};
+use super::fields::{Shape, Shapes};
+use super::part::key_of;
 use super::run::Piece;
 use super::seen::Seen;
 use super::table::{Hooks, Processed, Table};

@@ -1,9 +1,53 @@
-//! A value to a part of a key.
+//! The key of a row, and its parts.
 
 use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::Value;
 
+use super::fields::{Fields, Refused, Visitor};
+use super::key::Key;
 use crate::records::record::RecordId;
+
+/// The key of a row: the values of these fields. `None` if one of them is missing or null.
+pub(crate) fn key_of<R: Serialize + ?Sized>(row: &R, names: &[&str]) -> Result<Option<Key>, Refused> {
+    if let [name] = names {
+        let mut value = One { name, found: None };
+        row.serialize(Fields(&mut value))?;
+        return Ok(value.found.map(Key::from));
+    }
+    let mut values = Values { names, found: vec![None; names.len()] };
+    row.serialize(Fields(&mut values))?;
+    let parts: Option<Vec<RecordId>> = values.found.into_iter().collect();
+    Ok(parts.map(Key::of))
+}
+
+/// Takes the values of a few fields.
+struct Values<'n> {
+    names: &'n [&'n str],
+    found: Vec<Option<RecordId>>,
+}
+
+impl Visitor for Values<'_> {
+    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
+        let Some(place) = self.names.iter().position(|each| *each == name) else { return Ok(()) };
+        self.found[place] = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
+        Ok(())
+    }
+}
+
+/// Takes the value of one field.
+struct One<'n> {
+    name: &'n str,
+    found: Option<RecordId>,
+}
+
+impl Visitor for One<'_> {
+    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
+        if name == self.name {
+            self.found = part_of(value).map_err(|error| Refused(format!("{name}: {error}")))?;
+        }
+        Ok(())
+    }
+}
 
 /// The value of a column that names rows; `None` for null. Numbers and texts are taken as they are, anything
 /// else by way of JSON.

@@ -74,9 +74,14 @@ impl RawKeys {
         }
     }
 
-    /// The place of the row whose key is in the columns `from..`.
-    pub(super) fn place(&mut self, row: &Row, from: usize) -> Option<usize> {
-        let key = self.pack((from..from + self.parts.len()).map(|at| row.get::<_, Raw<'_>>(at).0))?;
+    /// The place of the row whose key is in the first columns.
+    pub(super) fn place_of(&mut self, row: &Row) -> Option<usize> {
+        self.place((0..self.parts.len()).map(|at| row.get::<_, Raw<'_>>(at).0))
+    }
+
+    /// The place of the row with this key.
+    pub(super) fn place<'c>(&mut self, cells: impl IntoIterator<Item = Option<&'c [u8]>>) -> Option<usize> {
+        let key = self.pack(cells)?;
         let place = if self.keys.get(self.next) == Some(&Some(key)) {
             self.next
         } else {

@@ -95,7 +95,7 @@ impl Connection {
         }
         let reader = Reader::new(statement.columns());
         self.each_row(&statement, &params, Some(table), Delivery::NotSent, |row| {
-            if let Some(slot @ None) = raw.place(row, 0).and_then(|place| found.get_mut(place)) {
+            if let Some(slot @ None) = raw.place_of(row).and_then(|place| found.get_mut(place)) {
                 *slot = Some(reader.read(row, 1)?);
             }
             Ok(())

@@ -5,11 +5,13 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::ops::Range;
 
+use postgres::Row;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cell_decode::Cell;
 use super::copy::{Copy, Extra};
-use super::decode::Reader;
+use super::decode::{Raw, Reader, Unreadable};
 use super::failure::Trouble;
 use super::insert::{done, layout, refers_to_itself};
 use super::isolate::{Marks, Step, each};
@@ -17,7 +19,8 @@ use super::keys::{read_key, returned};
 use super::raw_keys::RawKeys;
 use super::row::Format;
 use super::session::{Connection, Param};
-use crate::error::{Delivery, Result};
+use super::wire::Wire;
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sql::catalog::{TableInfo, quote, quote_all};
 use crate::sql::driver::{Chunk, Done, Returning, RowStatus};
 use crate::sql::key::Key;
@@ -147,6 +150,7 @@ impl Connection {
                 .collect();
             let list = returned(table, chunk.returning);
             let (target, stage) = (table.name.quoted(), &stage.name);
+            let packed = chunk.returning == Returning::Nothing;
             let sql = if sets.is_empty() {
                 format!(
                     "SELECT batchcall_s.o{list} FROM {target} AS batchcall_t JOIN {stage} AS batchcall_s \
@@ -160,7 +164,13 @@ impl Connection {
                     sets.join(", ")
                 )
             };
+            let sql = if packed && !sets.is_empty() {
+                format!("WITH batchcall_w AS ({sql}) SELECT array_agg(o) FROM batchcall_w")
+            } else {
+                sql
+            };
             let mut move_on: Staged<'_, T> = Staged::new(table, &sql, chunk.rows.len());
+            move_on.packed = packed && !sets.is_empty();
             move_on.returning = chunk.returning;
             move_on.found = if sets.is_empty() { RowStatus::Unchanged } else { RowStatus::Updated };
             move_on.otherwise = RowStatus::Missing;
@@ -184,6 +194,8 @@ pub(super) struct Staged<'a, T> {
     sql: &'a str,
     /// The keys by which rows are told, in the first columns; without, the first column is their place.
     pub(super) by: Option<RawKeys>,
+    /// Whether one row comes back, of arrays; each row would cost more than what it says.
+    pub(super) packed: bool,
     /// Whether the next column says that the row is new.
     pub(super) tells_new: bool,
     pub(super) returning: Returning,
@@ -200,6 +212,7 @@ impl<'a, T> Staged<'a, T> {
             table,
             sql,
             by: None,
+            packed: false,
             tells_new: false,
             returning: Returning::Nothing,
             found: RowStatus::Inserted,
@@ -219,6 +232,45 @@ impl<'a, T> Staged<'a, T> {
     }
 }
 
+impl<T> Staged<'_, T> {
+    /// Reads arrays with an element a row: its key or its place, and whether it is new.
+    fn unpack(&mut self, row: &Row) -> Result<()> {
+        let unreadable = |error: Unreadable| {
+            Error::new(ErrorKind::Protocol, error.to_string()).with_delivery(Delivery::Answered)
+        };
+        let mut arrays = Vec::with_capacity(row.len());
+        for at in 0..row.len() {
+            // Without any row there is no array.
+            let Raw(Some(raw)) = row.get(at) else { return Ok(()) };
+            let cell = Cell { raw: Some(raw), wire: &Wire::Other };
+            arrays.push(cell.elements(&Wire::Other).map_err(unreadable)?);
+        }
+        let mut cells = Vec::with_capacity(arrays.len());
+        loop {
+            cells.clear();
+            for array in &mut arrays {
+                let Some(cell) = array.next_cell().map_err(unreadable)? else { return Ok(()) };
+                cells.push(cell.raw);
+            }
+            let new = if self.tells_new { cells.pop().flatten() == Some(&[1]) } else { false };
+            let place = match &mut self.by {
+                Some(by) => by.place(cells.iter().copied()),
+                None => {
+                    cells[0].and_then(|raw| usize::try_from(i32::from_be_bytes(raw.try_into().ok()?)).ok())
+                }
+            };
+            // A trigger may have changed the key.
+            if let Some(status) = place.and_then(|place| self.statuses.get_mut(place)) {
+                *status = match self.tells_new {
+                    true if new => RowStatus::Inserted,
+                    true => RowStatus::Updated,
+                    false => self.found,
+                };
+            }
+        }
+    }
+}
+
 impl<T: DeserializeOwned> Step for Staged<'_, T> {
     fn apply(
         &mut self,
@@ -230,14 +282,19 @@ impl<T: DeserializeOwned> Step for Staged<'_, T> {
         let place = |row: usize| i32::try_from(row).unwrap_or(i32::MAX).to_be_bytes();
         let (first, last) = (place(range.start), place(range.end.saturating_sub(1)));
         let params = [Param(Some(&first)), Param(Some(&last))];
-        let Self { table, by, tells_new, returning, found, .. } = self;
         self.statuses[range].fill(self.otherwise);
+        if self.packed {
+            let rows = connection.rows(&statement, &params, Some(self.table), Delivery::NotSent)?;
+            rows.first().map_or(Ok(()), |row| self.unpack(row))?;
+            return connection.check(self.table);
+        }
+        let Self { table, by, tells_new, returning, found, .. } = self;
         let reader = Reader::new(statement.columns());
         let told = by.as_ref().map_or(1, RawKeys::parts);
         let from = told + usize::from(*tells_new);
         connection.each_row(&statement, &params, Some(table), Delivery::NotSent, |row| {
             let place = match by {
-                Some(by) => by.place(row, 0),
+                Some(by) => by.place_of(row),
                 None => Some(reader.value(row, 0)?),
             };
             // A trigger may have changed the key.

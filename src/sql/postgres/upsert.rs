@@ -114,7 +114,16 @@ impl Connection {
         );
         // The rows come back in no order and without their places; the key tells them.
         let (keys, returned) = (keys.concat(), returned(table, chunk.returning));
+        let packed = by.is_some() && chunk.returning == Returning::Nothing;
         let sql = match &by {
+            Some(_) if packed => {
+                let each = (0..conflict.key.len()).map(|at| format!("array_agg(batchcall_k{at}), "));
+                format!(
+                    "WITH batchcall_w AS ({write} {new} AS batchcall_new{keys}) \
+                     SELECT {}array_agg(batchcall_new) FROM batchcall_w",
+                    each.collect::<String>(),
+                )
+            }
             Some(_) => format!("{write} {}, {new} AS batchcall_new{returned}", keys.trim_start_matches(", ")),
             None => format!(
                 "WITH batchcall_w AS ({write} {new} AS batchcall_new{keys}{returned}) \
@@ -127,7 +136,7 @@ impl Connection {
             ),
         };
         let mut move_on: Staged<'_, T> = Staged::new(table, &sql, chunk.rows.len());
-        move_on.by = by;
+        (move_on.by, move_on.packed) = (by, packed);
         move_on.tells_new = true;
         move_on.returning = chunk.returning;
         move_on.otherwise = RowStatus::Unchanged;
