@@ -32,8 +32,10 @@ pub(crate) fn size_of<R: Serialize>(size: BatchSize, rows: &[R], workers: usize)
     let each = (bytes / sample.len().max(1)).max(1);
     let most = (BYTES / each).clamp(FEWEST, MOST);
     if workers > 1 {
-        // Some for each worker, so that they end together.
-        most.min(rows.len().div_ceil(workers * 2).max(FEWEST * 10))
+        // As many for each worker and all of a size, so that they end together.
+        let least = most.min(rows.len().div_ceil(workers * 2).max(FEWEST * 10));
+        let pieces = rows.len().div_ceil(least).next_multiple_of(workers).max(1);
+        rows.len().div_ceil(pieces).max(FEWEST)
     } else {
         most
     }

@@ -1,20 +1,24 @@
-//! The fields of a row, whatever type it is: their names, and the values of a few.
+//! The fields of a row, whatever type it is.
 //!
 //! Rows with the same columns go to the database together, so before anything is sent each row is asked
-//! for the names of its fields; and where rows are told apart by a key, for its values.
+//! for the names of its fields; and where rows are told apart by a key, for its values (`part`).
 
 use serde::ser::{Impossible, SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::catalog::TableInfo;
-use super::key::Key;
 use crate::error::FieldError;
-use crate::records::record::RecordId;
 
 /// Is shown every field of a row.
-trait Visitor {
+pub(crate) trait Visitor {
     fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused>;
+
+    /// A field of a struct, whose name stays where it is.
+    #[inline]
+    fn constant<V: Serialize + ?Sized>(&mut self, name: &'static str, value: &V) -> Result<(), Refused> {
+        self.field(name, value)
+    }
 }
 
 /// Why a row cannot be taken.
@@ -51,6 +55,8 @@ pub(crate) struct Shape {
 #[derive(Debug, Clone)]
 struct Known {
     name: String,
+    /// Where the name lies, if it stays there.
+    address: Option<usize>,
     /// Whether a null stands for the default.
     defaults: bool,
     null: bool,
@@ -133,13 +139,36 @@ impl Visitor for Names<'_> {
             self.same += 1;
             return Ok(());
         }
+        self.other(name, None, value);
+        Ok(())
+    }
+
+    #[inline]
+    fn constant<V: Serialize + ?Sized>(&mut self, name: &'static str, value: &V) -> Result<(), Refused> {
+        // The same constant is mostly at the same address, which saves comparing it.
+        let address = Some(name.as_ptr().addr());
+        let same = self.others.is_empty()
+            && self.known.get(self.same).is_some_and(|known| {
+                ((known.address == address && known.name.len() == name.len()) || known.name == name)
+                    && (!known.defaults || is_null(value) == known.null)
+            });
+        if same {
+            self.same += 1;
+        } else {
+            self.other(name, address, value);
+        }
+        Ok(())
+    }
+}
+
+impl Names<'_> {
+    fn other<V: Serialize + ?Sized>(&mut self, name: &str, address: Option<usize>, value: &V) {
         let defaults = self.table.column(name).is_some_and(|column| {
             let column = &self.table.columns[column];
             !column.nullable && column.has_default
         });
         let null = defaults && is_null(value);
-        self.others.push(Known { name: name.to_owned(), defaults, null });
-        Ok(())
+        self.others.push(Known { name: name.to_owned(), address, defaults, null });
     }
 }
 
@@ -193,41 +222,11 @@ impl<M: SerializeMap> Visitor for Chosen<'_, M> {
     }
 }
 
-/// The key of a row: the values of these fields. `None` if one of them is missing or null.
-pub(crate) fn key_of<R: Serialize + ?Sized>(row: &R, names: &[&str]) -> Result<Option<Key>, Refused> {
-    let mut values = Values { names, found: vec![None; names.len()] };
-    row.serialize(Fields(&mut values))?;
-    let parts: Option<Vec<RecordId>> = values.found.into_iter().collect();
-    Ok(parts.map(Key::of))
-}
-
-/// Takes the values of a few fields.
-struct Values<'n> {
-    names: &'n [&'n str],
-    found: Vec<Option<RecordId>>,
-}
-
-impl Visitor for Values<'_> {
-    fn field<V: Serialize + ?Sized>(&mut self, name: &str, value: &V) -> Result<(), Refused> {
-        let Some(place) = self.names.iter().position(|each| *each == name) else { return Ok(()) };
-        let value = serde_json::to_value(value).map_err(|error| Refused(format!("{name}: {error}")))?;
-        self.found[place] = match value {
-            Value::Null => None,
-            Value::String(text) => Some(RecordId::Text(text)),
-            Value::Number(number) => {
-                Some(number.as_i64().map_or_else(|| RecordId::Text(number.to_string()), RecordId::Int))
-            }
-            other => Some(RecordId::Text(other.to_string())),
-        };
-        Ok(())
-    }
-}
-
 /// Shows a visitor the fields of a struct or map.
-struct Fields<'v, V>(&'v mut V);
+pub(crate) struct Fields<'v, V>(pub(crate) &'v mut V);
 
 /// A map whose next value belongs to `key`.
-struct MapFields<'v, V> {
+pub(crate) struct MapFields<'v, V> {
     visitor: &'v mut V,
     key: Option<String>,
 }
@@ -359,7 +358,7 @@ impl<V: Visitor> SerializeStruct for Fields<'_, V> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Refused> {
-        self.0.field(name, value)
+        self.0.constant(name, value)
     }
 
     fn end(self) -> Result<(), Refused> {

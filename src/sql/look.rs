@@ -1,25 +1,25 @@
 //! Looks at rows before they are sent: what `pre_process` makes of them, their columns, their keys.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
 use super::catalog::TableInfo;
 use super::driver::RowStatus;
-use super::fields::{Shape, Shapes, key_of};
-use super::key::Key;
+use super::fields::{Shape, Shapes};
+use super::part::key_of;
 use super::run::Piece;
+use super::seen::Seen;
 use super::table::{Hooks, Processed, Table};
 use super::write::{Plan, Write};
 use super::written::Written;
 use crate::error::{Delivery, Error, ErrorKind, FieldError, Result};
 
-/// A row of the caller's, or what `pre_process` made of it.
+/// A row of the caller's, or what `pre_process` made of it: boxed, because rows are moved about.
 #[derive(Debug)]
 pub(crate) enum Row<'r, T> {
     Borrowed(&'r T),
-    Owned(T),
+    Owned(Box<T>),
 }
 
 impl<T> Row<'_, T> {
@@ -117,7 +117,7 @@ pub(crate) struct Look<'w, R> {
     shapes: Shapes<'w>,
     key: Vec<&'w str>,
     groups: Vec<Heap<R>>,
-    keys: HashMap<Key, usize>,
+    seen: Seen,
     /// Rows of which a later one is the same.
     superseded: Vec<usize>,
 }
@@ -130,7 +130,7 @@ impl<'w, R> Look<'w, R> {
             shapes: Shapes::new(write.table),
             key,
             groups: Vec::new(),
-            keys: HashMap::new(),
+            seen: Seen::default(),
             superseded: Vec::new(),
         }
     }
@@ -150,7 +150,7 @@ impl<'w, R> Look<'w, R> {
                 key_of(&row, &self.key).map_err(|refused| invalid(self.write.table, place, refused.0))?;
             match (key, self.write.plan) {
                 (Some(key), _) => {
-                    if let Some(earlier) = self.keys.insert(key, place) {
+                    if let Some(earlier) = self.seen.insert(key, place) {
                         self.superseded.push(earlier);
                     }
                 }
@@ -242,7 +242,7 @@ impl<'r, T: Serialize> Look<'_, Row<'r, T>> {
         };
         match processed {
             Processed::Keep => self.take(place, Row::Borrowed(row)),
-            Processed::Change(row) => self.take(place, Row::Owned(row)),
+            Processed::Change(row) => self.take(place, Row::Owned(Box::new(row))),
             Processed::Drop => {
                 written.set(place, RowStatus::Dropped);
                 Ok(())

@@ -23,6 +23,7 @@ mod import;
 mod key;
 mod look;
 mod metrics;
+mod part;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -30,6 +31,7 @@ mod read;
 mod records;
 mod relation;
 mod run;
+mod seen;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;

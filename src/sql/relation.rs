@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::catalog::{TableInfo, TableName};
 use super::connection::Connection;
-use super::fields::key_of;
 use super::key::Key;
+use super::part::key_of;
 use super::table::Table;
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};

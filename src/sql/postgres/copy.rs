@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::failure::Trouble;
 use super::isolate::{Marks, Step};
+use super::raw_keys::RawKeys;
 use super::refusal::Refusal;
 use super::row::{Format, Layout};
-use super::session::Connection;
+use super::session::{Connection, Param};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::sql::catalog::{TableInfo, quote_all};
 
@@ -32,6 +33,8 @@ pub(super) struct Copy<'a, R> {
     extra: Option<&'a Extra>,
     /// Whether each row begins with its place in the chunk.
     numbered: bool,
+    /// Takes note of the cells of some fields, the key of each row.
+    keys: Option<(Vec<usize>, RawKeys)>,
     isolate: bool,
     slab: Vec<u8>,
     sent: Vec<usize>,
@@ -75,6 +78,7 @@ impl<'a, R: Serialize> Copy<'a, R> {
             rows,
             extra: None,
             numbered: false,
+            keys: None,
             isolate,
             slab: Vec::new(),
             sent: Vec::new(),
@@ -86,6 +90,17 @@ impl<'a, R: Serialize> Copy<'a, R> {
         self
     }
 
+    /// Takes note of the keys of the rows, which are in these fields.
+    pub(super) fn with_keys(mut self, keys: Option<(Vec<usize>, RawKeys)>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The keys of the rows that were sent.
+    pub(super) fn into_keys(self) -> Option<RawKeys> {
+        self.keys.map(|(_, keys)| keys)
+    }
+
     /// The first column is the row's place in the chunk.
     pub(super) fn numbered(mut self) -> Self {
         self.numbered = true;
@@ -93,7 +108,7 @@ impl<'a, R: Serialize> Copy<'a, R> {
     }
 
     fn write(&mut self, row: usize) -> Result<(), Refusal> {
-        let Self { slab, layout, rows, extra, numbered, .. } = self;
+        let Self { slab, layout, rows, extra, numbered, keys, .. } = self;
         let binary = layout.format == Format::Binary;
         if binary {
             let extra = extra.map_or(0, |extra| extra.columns);
@@ -113,6 +128,9 @@ impl<'a, R: Serialize> Copy<'a, R> {
             }
         }
         layout.write(slab, &rows[row])?;
+        if let Some((fields, keys)) = keys {
+            keys.set(row, fields.iter().map(|field| Param::of(&slab[layout.place(*field)]).0));
+        }
         if let Some(extra) = extra {
             if !binary && (*numbered || !layout.fields.is_empty()) {
                 slab.push(b'\t');

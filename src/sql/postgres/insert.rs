@@ -65,7 +65,7 @@ impl Connection {
     ) -> Result<Done<T>> {
         self.ready()?;
         if chunk.rows.is_empty() {
-            return Ok(done(Vec::new(), Marks::new(0)));
+            return Ok(done(Vec::new(), Marks::default()));
         }
         if chunk.columns.is_empty() {
             return Err(no_columns(chunk.table));
@@ -104,7 +104,7 @@ impl Connection {
             let (extra, taken) = self.take_defaults(table, &absent, chunk.rows.len(), layout.format)?;
             (Some(extra), taken)
         };
-        let mut marks = Marks::new(chunk.rows.len());
+        let mut marks = Marks::default();
         if table.copies {
             let columns: Vec<String> = layout
                 .fields

@@ -4,6 +4,7 @@
 //! goes on behind it. Where nothing is said - the check of a foreign key, a deferred constraint, a
 //! statement over staged rows - the range is halved until one row is left.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::failure::Trouble;
@@ -17,24 +18,20 @@ const STEP: usize = 200;
 const FOREIGN_KEY: &str = "23503";
 
 /// Why rows failed, by their place in the chunk.
-#[derive(Debug)]
-pub(super) struct Marks(Vec<Option<Error>>);
+#[derive(Debug, Default)]
+pub(super) struct Marks(BTreeMap<usize, Error>);
 
 impl Marks {
-    pub(super) fn new(rows: usize) -> Self {
-        Self(std::iter::repeat_with(|| None).take(rows).collect())
-    }
-
     pub(super) fn is_bad(&self, row: usize) -> bool {
-        self.0[row].is_some()
+        self.0.contains_key(&row)
     }
 
     pub(super) fn mark(&mut self, row: usize, error: Error) {
-        self.0[row] = Some(error.with_record_index(row));
+        self.0.insert(row, error.with_record_index(row));
     }
 
     pub(super) fn into_errors(self) -> Vec<(usize, Error)> {
-        self.0.into_iter().enumerate().filter_map(|(row, error)| Some((row, error?))).collect()
+        self.0.into_iter().collect()
     }
 }
 
@@ -137,7 +134,7 @@ pub(super) fn each(
         progress = false;
         let mut still = Vec::new();
         for row in referring {
-            let before = marks.0[row].take();
+            let before = marks.0.remove(&row);
             match step.apply(connection, row..row + 1, marks) {
                 Ok(()) => {
                     keep(connection)?;
@@ -146,7 +143,7 @@ pub(super) fn each(
                 Err(Trouble::Other(error)) => return Err(error),
                 Err(Trouble::Data { .. }) => {
                     drop_back(connection)?;
-                    marks.0[row] = before;
+                    marks.0.extend(before.map(|error| (row, error)));
                     still.push(row);
                 }
             }

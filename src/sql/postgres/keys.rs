@@ -54,7 +54,7 @@ impl Serialize for Parts<'_> {
 }
 
 /// `unnest($1::t[], ..) WITH ORDINALITY AS batchcall_k(k0, .., o)`, numbered from `first`.
-fn unnest(table: &TableInfo, key: &[usize], first: usize) -> String {
+pub(super) fn unnest(table: &TableInfo, key: &[usize], first: usize) -> String {
     let arrays: Vec<String> = key
         .iter()
         .enumerate()
@@ -65,7 +65,7 @@ fn unnest(table: &TableInfo, key: &[usize], first: usize) -> String {
 }
 
 /// The table's key columns equal to those of the keys.
-fn matches(table: &TableInfo, key: &[usize]) -> String {
+pub(super) fn matches(table: &TableInfo, key: &[usize]) -> String {
     let equal: Vec<String> = key
         .iter()
         .enumerate()
@@ -128,7 +128,7 @@ pub(super) fn read_key(
 }
 
 /// The arrays of some keys, as cells one after the other.
-fn arrays(
+pub(super) fn arrays(
     statement: &Statement,
     table: &TableInfo,
     first: usize,
@@ -169,73 +169,6 @@ fn arrays(
 }
 
 impl Connection {
-    /// The rows that the keys name, in their order.
-    pub(super) fn fetch<T: DeserializeOwned>(
-        &mut self,
-        table: &TableInfo,
-        columns: &[usize],
-        key: &[usize],
-        keys: &[Key],
-    ) -> Result<Vec<Option<T>>> {
-        let mut found: Vec<Option<T>> = std::iter::repeat_with(|| None).take(keys.len()).collect();
-        if keys.is_empty() {
-            return Ok(found);
-        }
-        let sql = format!(
-            "SELECT batchcall_k.o{} FROM {} JOIN {} AS batchcall_t ON {}",
-            selected(table, columns),
-            unnest(table, key, 1),
-            table.name.quoted(),
-            matches(table, key),
-        );
-        let statement = self.prepared(&sql, Some(table)).map_err(Trouble::into_error)?;
-        let keys: Vec<&Key> = keys.iter().collect();
-        let arrays = arrays(&statement, table, 0, key, &keys).map_err(|(_, error)| error)?;
-        let params: Vec<Param<'_>> = arrays.iter().map(|array| Param::of(array)).collect();
-        let rows =
-            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
-        let reader = Reader::new(statement.columns());
-        for row in &rows {
-            let place: usize = reader.value(row, 0)?;
-            if let Some(slot @ None) = found.get_mut(place - 1) {
-                *slot = Some(reader.read(row, 1)?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// All rows in which a column has one of the values.
-    pub(super) fn fetch_by<T: DeserializeOwned>(
-        &mut self,
-        table: &TableInfo,
-        column: usize,
-        values: &[Key],
-    ) -> Result<(Vec<(Key, T)>, crate::sql::driver::Cost)> {
-        self.ready()?;
-        let name = quote(&table.columns[column].name);
-        let sql = format!(
-            "SELECT {}{} FROM {} AS batchcall_t WHERE batchcall_t.{name} = ANY($1::{}[])",
-            selected(table, &[column]).trim_start_matches(", "),
-            selected(table, &[]),
-            table.name.quoted(),
-            table.columns[column].type_name,
-        );
-        let statement = self.prepared(&sql, Some(table)).map_err(Trouble::into_error)?;
-        let values: Vec<&Key> = values.iter().collect();
-        let arrays = arrays(&statement, table, 0, &[column], &values).map_err(|(_, error)| error)?;
-        let params: Vec<Param<'_>> = arrays.iter().map(|array| Param::of(array)).collect();
-        let rows =
-            self.rows(&statement, &params, Some(table), Delivery::NotSent).map_err(Trouble::into_error)?;
-        let reader = Reader::new(statement.columns());
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if let Some(key) = read_key(&reader, row, 0, 1)? {
-                found.push((key, reader.read(row, 1)?));
-            }
-        }
-        Ok((found, self.cost))
-    }
-
     pub(super) fn delete_keys<T: DeserializeOwned>(
         &mut self,
         table: &TableInfo,
@@ -310,7 +243,7 @@ impl Connection {
         returning: Returning,
     ) -> Result<Done<T>> {
         self.within(isolate, |connection| {
-            let mut marks = Marks::new(keys.len());
+            let mut marks = Marks::default();
             let mut step = ByKey {
                 table,
                 key,

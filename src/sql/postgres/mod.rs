@@ -18,6 +18,8 @@ mod keys;
 mod moment;
 mod number;
 mod orphans;
+mod raw_keys;
+mod read;
 mod refusal;
 mod row;
 mod scan;
@@ -25,9 +27,11 @@ mod session;
 mod single;
 mod stage;
 mod statement;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+mod upsert;
 mod walk;
 mod wire;
 

@@ -34,6 +34,8 @@ pub(super) struct Layout {
     pub(super) format: Format,
     /// Whether fields of a row that are not in the layout are passed over; else they are refused.
     pub(super) lax: bool,
+    /// Where the name of each field lay in the struct that was written last; 0 if it was none.
+    addresses: Vec<usize>,
     /// Where each cell of the row that was written last lies: its field, its start, its end.
     places: Vec<(usize, usize, usize)>,
     scratch: Vec<u8>,
@@ -41,7 +43,8 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(fields: Vec<Field>, format: Format) -> Self {
-        Self { fields, format, lax: false, places: Vec::new(), scratch: Vec::new() }
+        let addresses = vec![0; fields.len()];
+        Self { fields, format, lax: false, addresses, places: Vec::new(), scratch: Vec::new() }
     }
 
     /// Writes a row's cells. After an error what was written of the row is to be cut off.
@@ -119,6 +122,21 @@ impl Visit for Cells<'_> {
     fn named(&mut self, name: &str) -> Result<usize> {
         if self.layout.fields.get(self.next).is_some_and(|field| field.name == name) {
             return Ok(self.next);
+        }
+        self.search(name)
+    }
+
+    #[inline]
+    fn constant(&mut self, name: &'static str) -> Result<usize> {
+        let (next, address) = (self.next, name.as_ptr().addr());
+        let Some(field) = self.layout.fields.get(next) else { return self.search(name) };
+        // The same constant is mostly at the same address, which saves comparing it.
+        if self.layout.addresses[next] == address && field.name.len() == name.len() {
+            return Ok(next);
+        }
+        if field.name == name {
+            self.layout.addresses[next] = address;
+            return Ok(next);
         }
         self.search(name)
     }

@@ -90,7 +90,7 @@ impl ToSql for Param<'_> {
 }
 
 /// Parameters as the client takes them.
-fn refs<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+pub(super) fn refs<'a>(params: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
     params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
 }
 
@@ -248,7 +248,7 @@ impl Connection {
         result.map_err(|cause| self.trouble(&cause, table, lost))
     }
 
-    fn count(&mut self, began: Instant, params: &[Param<'_>]) {
+    pub(super) fn count(&mut self, began: Instant, params: &[Param<'_>]) {
         self.cost.server += began.elapsed();
         self.cost.statements += 1;
         self.cost.bytes += params.iter().map(|param| param.0.map_or(0, |raw| raw.len() as u64)).sum::<u64>();

@@ -40,7 +40,7 @@ impl Connection {
             values.join(", "),
         );
         let statement = self.prepared(&sql, Some(table)).map_err(Trouble::into_error)?;
-        let mut marks = Marks::new(chunk.rows.len());
+        let mut marks = Marks::default();
         let mut step = Single {
             table,
             statement,

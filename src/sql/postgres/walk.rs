@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde::ser::{
     Impossible, SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple, SerializeTupleStruct, Serializer,
 };
-use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::records::record::RecordId;
+use crate::sql::part::part_of;
 
 type Result<T = ()> = std::result::Result<T, Refusal>;
 
@@ -19,6 +19,11 @@ pub(super) const NONE: usize = usize::MAX;
 pub(super) trait Visit {
     /// The index of a field, or [`NONE`].
     fn named(&mut self, name: &str) -> Result<usize>;
+    /// The same for the name of a struct's field, which stays where it is.
+    #[inline]
+    fn constant(&mut self, name: &'static str) -> Result<usize> {
+        self.named(name)
+    }
     /// The index of the next value of a list.
     fn placed(&mut self) -> Result<usize>;
     fn value<T: Serialize + ?Sized>(&mut self, index: usize, value: &T) -> Result;
@@ -79,15 +84,8 @@ pub(super) fn key_of<R: Serialize + ?Sized>(row: &R, columns: &[&str]) -> Result
         }
         fn value<T: Serialize + ?Sized>(&mut self, index: usize, value: &T) -> Result {
             if let Some(part) = self.1.get_mut(index) {
-                let value = serde_json::to_value(value).map_err(|error| Refusal::new(error.to_string()))?;
-                *part = match value {
-                    Value::Null => RecordId::Unknown,
-                    Value::String(text) => RecordId::Text(text),
-                    Value::Number(number) => {
-                        number.as_i64().map_or_else(|| RecordId::Text(number.to_string()), RecordId::Int)
-                    }
-                    other => RecordId::Text(other.to_string()),
-                };
+                let value = part_of(value).map_err(|error| Refusal::new(error.to_string()))?;
+                *part = value.unwrap_or(RecordId::Unknown);
             }
             Ok(())
         }
@@ -218,7 +216,7 @@ impl<V: Visit> SerializeStruct for Parts<'_, V> {
 
     #[inline]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result {
-        let index = self.visit.named(name)?;
+        let index = self.visit.constant(name)?;
         self.visit.value(index, value)
     }
 
