@@ -100,11 +100,11 @@ fn item(i: usize) -> Item {
         id: i64::try_from(i).unwrap_or(i64::MAX),
         name: format!("Customer number {i}"),
         city: ["Namur", "Liege", "Bruxelles", "Antwerpen"][i % 4].to_owned(),
-        note: (i % 3 != 0).then(|| format!("a note of some length about row {i}")),
+        note: (!i.is_multiple_of(3)).then(|| format!("a note of some length about row {i}")),
         quantity: i32::try_from(i % 10_000).unwrap_or(0),
         price: format!("{}.{:02}", i % 100_000, i % 100),
         weight: i as f64 * 0.37,
-        active: i % 2 == 0,
+        active: i.is_multiple_of(2),
         seen: format!(
             "2024-{:02}-{:02}T{:02}:{:02}:{second:02}Z",
             i % 12 + 1,
@@ -122,6 +122,8 @@ fn item(i: usize) -> Item {
 
 // ------------------------------------------------------------- the contenders
 
+type Contend<'a> = Box<dyn Fn(&mut Client) -> Outcome<Took> + 'a>;
+
 /// What one run took: wall time and CPU time of the client, in seconds, and for how many rows.
 struct Took {
     wall: f64,
@@ -133,7 +135,7 @@ struct Contender<'a> {
     name: String,
     /// Makes the table ready, outside the time.
     before: Box<dyn Fn(&mut Client) -> Outcome + 'a>,
-    run: Box<dyn Fn(&mut Client) -> Outcome<Took> + 'a>,
+    run: Contend<'a>,
     took: Vec<Took>,
 }
 

@@ -51,7 +51,8 @@ impl BatchConfig {
     }
 
     /// How many rows go to the database together. Defaults to [`BatchSize::Auto`], which looks at the size of
-    /// the first rows and takes as many as make 16 MiB, 100,000 at most.
+    /// the first rows and takes as many as make 32 MiB, 200,000 at most; on SQLite, which has one writer, 256 MiB
+    /// and a million.
     #[must_use]
     pub fn batch_size(mut self, size: impl Into<BatchSize>) -> Self {
         self.batch_size = size.into();

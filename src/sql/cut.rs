@@ -4,25 +4,40 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::database::Database;
 use super::key::Key;
 use super::look::Group;
 use super::run::Piece;
 use crate::records::size::BatchSize;
 use crate::records::strategy::Strategy;
 
-/// Bytes that [`BatchSize::Auto`] sends together: enough for a server's own pace, and a transaction that is
-/// over in a moment.
-const BYTES: usize = 16 << 20;
+/// What [`BatchSize::Auto`] sends together at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    bytes: usize,
+    rows: usize,
+}
 
-/// The fewest and most rows that it sends together.
+/// Enough for a server's own pace, and a transaction that is over in a moment.
+const SERVER: Most = Most { bytes: 32 << 20, rows: 200_000 };
+
+/// A file has one writer, whom nobody waits for, and each transaction waits for the disk.
+const FILE: Most = Most { bytes: 256 << 20, rows: 1_000_000 };
+
+impl Most {
+    pub(crate) fn of(db: &Database) -> Self {
+        if db.has_many_writers() { SERVER } else { FILE }
+    }
+}
+
+/// The fewest rows that it sends together.
 const FEWEST: usize = 100;
-const MOST: usize = 100_000;
 
 /// How many rows it looks at.
 const LOOKED_AT: usize = 20;
 
 /// How many rows go together.
-pub(crate) fn size_of<R: Serialize>(size: BatchSize, rows: &[R], workers: usize) -> usize {
+pub(crate) fn size_of<R: Serialize>(size: BatchSize, most: Most, rows: &[R], workers: usize) -> usize {
     if let Some(fixed) = size.fixed() {
         return fixed;
     }
@@ -30,7 +45,7 @@ pub(crate) fn size_of<R: Serialize>(size: BatchSize, rows: &[R], workers: usize)
     // The length as JSON is near enough to that on the wire.
     let bytes: usize = sample.iter().map(|row| serde_json::to_vec(row).map_or(1024, |json| json.len())).sum();
     let each = (bytes / sample.len().max(1)).max(1);
-    let most = (BYTES / each).clamp(FEWEST, MOST);
+    let most = (most.bytes / each).clamp(FEWEST, most.rows);
     if workers > 1 {
         // As many for each worker and all of a size, so that they end together.
         let least = most.min(rows.len().div_ceil(workers * 2).max(FEWEST * 10));
@@ -42,10 +57,15 @@ pub(crate) fn size_of<R: Serialize>(size: BatchSize, rows: &[R], workers: usize)
 }
 
 /// Cuts groups in pieces.
-pub(crate) fn cut<R: Serialize>(groups: Vec<Group<R>>, size: BatchSize, workers: usize) -> Vec<Group<R>> {
+pub(crate) fn cut<R: Serialize>(
+    groups: Vec<Group<R>>,
+    size: BatchSize,
+    most: Most,
+    workers: usize,
+) -> Vec<Group<R>> {
     let mut pieces = Vec::new();
     for Group { shape, places, rows, keyless } in groups {
-        let size = size_of(size, &rows, workers);
+        let size = size_of(size, most, &rows, workers);
         let mut rows = rows.into_iter();
         for places in places.chunks(size) {
             pieces.push(Group {

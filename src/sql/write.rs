@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::catalog::TableInfo;
 use super::connection::Connection;
-use super::cut::{cut, size_of};
+use super::cut::{Most, cut, size_of};
 use super::driver::{Chunk, Done, OnConflict, Returning, RowStatus};
 use super::fields::{Only, Shape};
 use super::look::{Group, Look, Row, prepare, tell};
@@ -181,7 +181,7 @@ pub(crate) fn rows<T: Serialize + DeserializeOwned + Send + Sync>(
         }
         let groups = prepare(on, &write, rows, &mut written)?;
         let size = if on.config.strategy == Strategy::OneByOne { 1.into() } else { on.config.batch_size };
-        let cut = |groups, workers| cut(groups, size, workers);
+        let cut = |groups, workers| cut(groups, size, Most::of(on.db), workers);
         dispatch(on, run, &mut written, groups, cut, |connection, group, isolate| {
             write.send::<_, T>(connection, group, isolate)
         })
@@ -324,7 +324,7 @@ fn staged<T: Serialize + DeserializeOwned + Send + Sync>(
     rows: &[T],
     written: &mut Written<T>,
 ) -> Result<()> {
-    let size = size_of(on.config.batch_size, rows, run.workers);
+    let size = size_of(on.config.batch_size, Most::of(on.db), rows, run.workers);
     run.workers = run.workers.min(rows.len().div_ceil(size));
     let isolate = on.config.continue_on_error;
     let mut metrics = written.metrics().clone();

@@ -39,10 +39,10 @@ impl Connection {
             return Ok(found);
         }
         let keys: Vec<&Key> = keys.iter().collect();
-        if let [column] = key {
-            if self.fetch_any(table, columns, *column, &keys, &mut found)? {
-                return Ok(found);
-            }
+        if let [column] = key
+            && self.fetch_any(table, columns, *column, &keys, &mut found)?
+        {
+            return Ok(found);
         }
         let sql = format!(
             "SELECT batchcall_k.o{} FROM {} JOIN {} AS batchcall_t ON {}",
