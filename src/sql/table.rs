@@ -220,6 +220,7 @@ impl<'d, T> Table<'d, T> {
                 }
             },
             progress: Progress { total, ..Progress::default() },
+            told: 0,
             began: Instant::now(),
         })
     }
