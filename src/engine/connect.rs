@@ -131,6 +131,8 @@ pub(crate) struct Counters {
     pub(crate) refused_seats: AtomicU64,
     pub(crate) failed_logouts: AtomicU64,
     pub(crate) login_time: AtomicU64,
+    /// Calls that were run, each run counted: a session tells by it what belongs to one call.
+    pub(crate) runs: AtomicU64,
 }
 
 /// How long a session may take to close when nothing presses.

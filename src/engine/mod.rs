@@ -17,4 +17,4 @@ pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod stats;
 pub(crate) mod stop;
-mod worker;
+pub(crate) mod worker;

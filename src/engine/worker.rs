@@ -124,6 +124,7 @@ impl<C: Connect> Seat<'_, '_, C> {
         let mut backoff = None;
         let result = loop {
             attempts += 1;
+            self.worker.counters().runs.fetch_add(1, Ordering::Relaxed);
             let session = self.session.as_mut().expect("a session was opened for the call");
             let result = caught("the call", || queue.run(call, session));
             let Err(error) = &result else { break result };
@@ -175,7 +176,7 @@ impl<C: Connect> Drop for Seat<'_, '_, C> {
 }
 
 /// Runs foreign code; a panic becomes an error.
-fn caught<R>(what: &str, run: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn caught<R>(what: &str, run: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let error = Error::new(ErrorKind::Panicked, format!("{what} panicked: {}", panic_text(&*panic)));
         // What was panicked with may panic again when it is dropped.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +20,8 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 /// A session on a database: what a [`BatchCall`](crate::BatchCall) on a [`Database`](crate::Database) hands to
 /// its closures.
 ///
-/// It goes back to the pool when the worker is done; a transaction that is still open is rolled back.
+/// It goes back to the pool when the worker is done. A transaction belongs to the call that began it: one that a
+/// call leaves open, because of an error or otherwise, is rolled back.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +41,8 @@ pub struct Connection {
     /// `None` between the loss of one connection and the opening of the next.
     live: Option<Live>,
     in_transaction: bool,
+    /// The run of a call that the transaction belongs to; `None` if it goes on over several.
+    run: Option<u64>,
 }
 
 /// Where connections come from and go back to.
@@ -94,6 +98,20 @@ impl Live {
     fn interrupt(&self) -> Interrupt {
         on!(self, driver => driver.interrupt())
     }
+
+    /// The same, if it can be used again. A database in memory is gone with its connection, so what a panic
+    /// left open there is undone.
+    #[cfg_attr(not(feature = "sqlite"), allow(unused_mut, reason = "only SQLite is mended"))]
+    fn sound(mut self) -> Option<Self> {
+        #[cfg(feature = "sqlite")]
+        if let Self::Sqlite(driver) = &mut self
+            && driver.is_broken()
+        {
+            let _ = driver.roll_back();
+        }
+        let broken = on!(&self, driver => driver.is_broken());
+        (!broken).then_some(self)
+    }
 }
 
 impl Connection {
@@ -101,8 +119,13 @@ impl Connection {
     pub(crate) fn take(home: &Arc<Home>, worker: &Worker) -> Result<Self> {
         let idle = home.pool.take(worker.deadline(), || worker.check())?;
         // From here on the place is given back by `drop`.
-        let mut connection =
-            Self { home: Arc::clone(home), worker: worker.clone(), live: idle, in_transaction: false };
+        let mut connection = Self {
+            home: Arc::clone(home),
+            worker: worker.clone(),
+            live: idle,
+            in_transaction: false,
+            run: None,
+        };
         if connection.live.is_some() {
             worker.reused_session();
         }
@@ -127,11 +150,14 @@ impl Connection {
     /// A connection that works, the old one or a new one.
     fn ready(&mut self) -> Result<&mut Live> {
         self.worker.check()?;
-        if self.live.as_ref().is_some_and(|live| on!(live, driver => driver.is_broken())) {
-            self.live = None;
+        if self.run.is_some_and(|run| run != self.runs()) {
+            // Of a call before this one, which is over.
+            let _ = self.roll_back();
         }
+        self.live = self.live.take().and_then(Live::sound);
         if self.live.is_none() {
-            if std::mem::take(&mut self.in_transaction) {
+            // Until its end is asked for, so that nothing that belongs to it is done outside.
+            if self.in_transaction {
                 let message = "the connection of the transaction is gone, and with it what was done";
                 return Err(Error::new(ErrorKind::Interrupted, message).with_delivery(Delivery::NotSent));
             }
@@ -163,16 +189,29 @@ impl Connection {
     ///
     /// [`Invalid`](ErrorKind::Invalid) when one is open; otherwise what the database says.
     pub fn begin(&mut self) -> Result<()> {
+        self.begin_for_all()?;
+        self.run = Some(self.runs());
+        Ok(())
+    }
+
+    /// As [`begin`](Self::begin), for the calls that follow too.
+    pub(crate) fn begin_for_all(&mut self) -> Result<()> {
+        self.ready()?;
         if self.in_transaction {
             return Err(Error::new(ErrorKind::Invalid, "a transaction is open already")
                 .with_delivery(Delivery::NotSent));
         }
         on!(self.ready()?, driver => driver.begin())?;
-        self.in_transaction = true;
+        (self.in_transaction, self.run) = (true, None);
         Ok(())
     }
 
-    /// Makes what was done since [`begin`](Self::begin) last.
+    fn runs(&self) -> u64 {
+        self.worker.counters().runs.load(Ordering::Relaxed)
+    }
+
+    /// Makes what was done since [`begin`](Self::begin) last. When that fails, it is undone: the transaction is
+    /// over in any case.
     ///
     /// # Errors
     ///
@@ -182,18 +221,30 @@ impl Connection {
         let home = Arc::clone(&self.home);
         // What was written since the beginning shows from now on.
         let _forget = home.forget(None);
-        let live = self.ready()?;
+        let live = match self.ready() {
+            Ok(live) => live,
+            Err(error) => {
+                // Lost, or not even asked for: then it is rolled back.
+                let _ = self.roll_back();
+                return Err(error);
+            }
+        };
         let done = on!(live, driver => driver.commit());
-        self.in_transaction = false;
+        if done.is_err() {
+            // SQLite keeps it open.
+            let _ = on!(live, driver => driver.roll_back());
+        }
+        (self.in_transaction, self.run) = (false, None);
         done
     }
 
-    /// Undoes what was done since [`begin`](Self::begin).
+    /// Undoes what was done since [`begin`](Self::begin). Does nothing where no transaction is open.
     ///
     /// # Errors
     ///
     /// As the database says; what was done is undone all the same, at the latest when the connection ends.
     pub fn roll_back(&mut self) -> Result<()> {
+        self.run = None;
         if !std::mem::take(&mut self.in_transaction) {
             return Ok(());
         }
@@ -332,9 +383,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let clean = self.roll_back().is_ok() && !std::thread::panicking();
-        match self.live.take() {
-            Some(live) if clean && !on!(&live, driver => driver.is_broken()) => self.home.pool.put(live),
-            _ => self.home.pool.lose(),
+        match self.live.take().filter(|_| clean).and_then(Live::sound) {
+            Some(live) => self.home.pool.put(live),
+            None => self.home.pool.lose(),
         }
     }
 }

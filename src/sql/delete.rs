@@ -1,6 +1,7 @@
 //! Deletes rows by their keys.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -33,15 +34,16 @@ pub(crate) fn delete<T: DeserializeOwned + Serialize + Send + Sync>(
     };
     let ran = check_keys(&table, &key, &keys).and_then(|()| {
         // A key that comes twice is gone the second time.
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         let (mut places, mut first) = (Vec::new(), Vec::new());
         for (place, each) in keys.into_iter().enumerate() {
-            if seen.contains(&each) {
-                written.set(place, RowStatus::Missing);
-            } else {
-                seen.insert(each.clone());
-                places.push(place);
-                first.push(each);
+            match seen.entry(each) {
+                Entry::Occupied(entry) => written.set_same(place, *entry.get(), RowStatus::Missing),
+                Entry::Vacant(entry) => {
+                    places.push(place);
+                    first.push(entry.key().clone());
+                    entry.insert(place);
+                }
             }
         }
         let (total, returning) = (written.total(), on.returned());
@@ -49,9 +51,11 @@ pub(crate) fn delete<T: DeserializeOwned + Serialize + Send + Sync>(
             let (size, strategy) = (on.config.batch_size, on.config.strategy);
             let whole = vec![Keys { places: places.into(), keys: first }];
             let cut = |whole, workers| cut_keys(whole, size, strategy, workers);
-            dispatch(on, run, &mut written, whole, cut, |connection, piece, isolate| {
+            let ran = dispatch(on, run, &mut written, whole, cut, |connection, piece, isolate| {
                 connection.delete::<T>(&table, &key, &piece.keys, isolate, returning)
-            })
+            });
+            written.tell_last(run);
+            ran
         })
     });
     conclude(on, written, began, ran)

@@ -51,6 +51,11 @@ impl<R: Send + Sync> Piece for Group<R> {
     fn places(&self) -> &Arc<[usize]> {
         &self.places
     }
+
+    /// Rows without a key are added, each time anew.
+    fn is_resendable(&self) -> bool {
+        !self.keyless
+    }
 }
 
 /// How many problems of the input one error lists.
@@ -118,8 +123,8 @@ pub(crate) struct Look<'w, R> {
     key: Vec<&'w str>,
     groups: Vec<Heap<R>>,
     seen: Seen,
-    /// Rows of which a later one is the same.
-    superseded: Vec<usize>,
+    /// Rows of which a later one is the same, and that one.
+    superseded: Vec<(usize, usize)>,
 }
 
 impl<'w, R> Look<'w, R> {
@@ -151,7 +156,7 @@ impl<'w, R> Look<'w, R> {
             match (key, self.write.plan) {
                 (Some(key), _) => {
                     if let Some(earlier) = self.seen.insert(key, place) {
-                        self.superseded.push(earlier);
+                        self.superseded.push((earlier, place));
                     }
                 }
                 (None, Plan::Update { .. }) => {
@@ -183,28 +188,30 @@ impl<'w, R> Look<'w, R> {
 
     /// Rows that are the same as a later one are not sent; in an update they are an error.
     fn duplicates<T>(&mut self, written: &mut Written<T>, problems: &mut Vec<(usize, Error)>) {
-        for place in &self.take_superseded() {
+        // From the last: a row hangs on one whose own fate is known by then.
+        for (place, later) in self.take_superseded().into_iter().rev() {
             match self.write.plan {
                 Plan::Update { .. } => {
                     let message = "a later row of the input has the same key".to_owned();
-                    problems.push((*place, invalid(self.write.table, *place, message)));
+                    problems.push((place, invalid(self.write.table, place, message)));
                 }
-                _ => written.set(*place, RowStatus::Superseded),
+                _ => written.set_same(place, later, RowStatus::Superseded),
             }
         }
     }
 
-    /// Takes out the rows that are the same as a later one: their places.
-    pub(crate) fn take_superseded(&mut self) -> Vec<usize> {
+    /// Takes out the rows that are the same as a later one: their places, and those of the later ones.
+    pub(crate) fn take_superseded(&mut self) -> Vec<(usize, usize)> {
         let mut earlier = std::mem::take(&mut self.superseded);
         earlier.sort_unstable();
         if earlier.is_empty() {
             return earlier;
         }
         for (_, places, rows) in &mut self.groups {
-            let mut keep = places.iter().map(|place| earlier.binary_search(place).is_err());
+            let is_left = |place: &usize| earlier.binary_search_by_key(place, |(place, _)| *place).is_err();
+            let mut keep = places.iter().map(is_left);
             rows.retain(|_| keep.next().unwrap_or(true));
-            places.retain(|place| earlier.binary_search(place).is_err());
+            places.retain(is_left);
         }
         earlier
     }

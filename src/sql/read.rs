@@ -19,6 +19,7 @@ use super::run::{Answered, Fate};
 use super::table::Table;
 use super::write::may_be_cut;
 use crate::engine::stop::Deadline;
+use crate::engine::worker::caught;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::record::Record;
 use crate::records::strategy::Strategy;
@@ -111,7 +112,8 @@ pub(crate) fn compute<T: Serialize + DeserializeOwned + Send + Sync, U: Send>(
     f: impl Fn(T) -> Result<U> + Sync,
 ) -> Result<Vec<Result<U>>> {
     let named = keys.clone();
-    let rows = fetch(on, keys, 0, on.deadline(), "compute", f)?;
+    let rows =
+        fetch(on, keys, 0, on.deadline(), "compute", |row| caught("the computation of a row", || f(row)))?;
     let not_found = |key: &Key| {
         Error::new(ErrorKind::NotFound, format!("no row has the key {key}")).with_delivery(Delivery::Answered)
     };

@@ -24,7 +24,8 @@ use crate::records::store::RecordStore;
 /// columns, a text such as `["EWR",2013]`.
 impl RecordStore for Database {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().upsert(true).text_ids(true).reads(true).transactions(true)
+        // An error of a whole chunk undoes it; what is refused row by row is in the answer.
+        Capabilities::new().atomic_chunks(true).upsert(true).text_ids(true).reads(true).transactions(true)
     }
 
     fn create(&self, session: &mut Connection, chunk: &Chunk<'_>) -> Result<Answer> {
@@ -95,7 +96,7 @@ impl RecordStore for Database {
     }
 
     fn begin(&self, session: &mut Connection) -> Result<()> {
-        session.begin()
+        session.begin_for_all()
     }
 
     fn commit(&self, session: &mut Connection) -> Result<()> {
@@ -133,7 +134,7 @@ fn write<R: Serialize>(
         answers.push(look.take(place, row).err().map(Err));
     }
     let twice = look.take_superseded();
-    for place in &twice {
+    for (place, _) in &twice {
         let message = "a later record of the same request has the same key";
         let error = Error::new(ErrorKind::Conflict, message).with_delivery(Delivery::NotSent);
         answers[*place] = Some(Err(error));
@@ -144,11 +145,16 @@ fn write<R: Serialize>(
         session.begin()?;
     }
     for group in groups {
-        let done = write.send::<R, Record>(session, &group, true).inspect_err(|_| {
+        let sent = write.send::<R, Record>(session, &group, true).map_err(|error| {
             if own {
                 let _ = session.roll_back();
             }
-        })?;
+            match error.record_index().and_then(|row| group.places.get(row)) {
+                Some(place) => error.with_record_index(*place),
+                None => error,
+            }
+        });
+        let done = sent?;
         for (place, each) in group.places.iter().zip(answer(table, done)) {
             answers[*place] = Some(each);
         }

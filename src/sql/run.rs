@@ -20,7 +20,7 @@ use crate::engine::batch::BatchCall;
 use crate::engine::connect::{Pause, Worker};
 use crate::engine::outcome::{Outcome, Status};
 use crate::engine::progress::Progress;
-use crate::engine::stop::Deadline;
+use crate::engine::stop::{Deadline, Stop};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// A verb's settings, when it is to end, and how far it has come.
@@ -33,6 +33,8 @@ pub(crate) struct Run<'a> {
     pub(crate) workers: usize,
     pub(crate) on_progress: &'a mut dyn FnMut(&Progress),
     pub(crate) progress: Progress,
+    /// How far it was when the progress was last told.
+    pub(crate) told: usize,
     pub(crate) began: Instant,
 }
 
@@ -53,6 +55,11 @@ pub(crate) trait Piece: Send + Sync {
 
     fn rows(&self) -> usize {
         self.places().len()
+    }
+
+    /// Whether doing it twice is the same as doing it once, if that is so of the verb.
+    fn is_resendable(&self) -> bool {
+        true
     }
 }
 
@@ -99,6 +106,7 @@ impl Run<'_> {
         batch.stream(
             counted,
             |connection, (_, piece)| {
+                let resendable = resendable && piece.is_resendable();
                 persist(config, resendable, &retries, connection, |connection| {
                     let began = Instant::now();
                     apply(connection, piece).map(|done| (done, began.elapsed()))
@@ -136,20 +144,21 @@ impl Run<'_> {
         pieces: &[P],
         apply: impl Fn(&mut Connection, &P) -> Result<D> + Sync,
     ) -> Result<Vec<Fate<D>>> {
-        let worker = Worker::detached(self.deadline);
+        let worker = Worker::new(0, Stop::new(self.deadline, self.config.token.clone(), 1));
+        let resendable = self.resendable && pieces.iter().all(Piece::is_resendable);
         let mut waits = self.config.retry.backoff();
         loop {
-            let before = self.progress;
+            let before = (self.progress, metrics.chunks, metrics.largest_chunk);
             let fates = self.once(metrics, pieces, &apply)?;
             let again = fates.iter().find_map(|fate| match fate {
-                Fate::Failed(error) => Some(may_go_again(error, self.resendable)),
+                Fate::Failed(error) => Some(may_go_again(error, resendable)),
                 _ => None,
             });
             let wait = if again == Some(true) { waits.next() } else { None };
             match wait {
                 Some(wait) if worker.pause(wait, Pause::Retry).is_ok() => {
                     metrics.retries += 1;
-                    self.progress = before;
+                    (self.progress, metrics.chunks, metrics.largest_chunk) = before;
                 }
                 _ => return Ok(fates),
             }
@@ -173,7 +182,7 @@ impl Run<'_> {
             0..pieces.len(),
             |connection, &number| {
                 if number == 0 {
-                    connection.begin()?;
+                    connection.begin_for_all()?;
                 } else if !connection.is_in_transaction() {
                     let message = "the transaction was lost, and with it what was done";
                     return Err(Error::new(ErrorKind::Interrupted, message).with_delivery(Delivery::NotSent));
@@ -203,7 +212,8 @@ impl Run<'_> {
                     }
                     Err(error) if not_run => Fate::NotRun(error),
                     Err(error) => {
-                        self.tell(0, rows);
+                        // Told at the very end: it may begin again, in smaller pieces or as it is.
+                        metrics.chunk(rows, Cost::default(), Duration::ZERO);
                         Fate::Failed(error)
                     }
                 });
@@ -236,7 +246,21 @@ impl Run<'_> {
         // Nobody knows the length of an import's input.
         self.progress.total = self.progress.total.max(self.progress.completed);
         self.progress.elapsed = self.began.elapsed();
-        (self.on_progress)(&self.progress);
+        // What begins again is told of when it is further than it was.
+        if self.progress.completed >= self.told {
+            self.told = self.progress.completed;
+            (self.on_progress)(&self.progress);
+        }
+    }
+
+    /// Tells what became of the rows that were run, where that is other than what was told last: not all that
+    /// was done lasted.
+    pub(crate) fn tell_last(&mut self, succeeded: usize, failed: usize) {
+        let Progress { succeeded: told_of, failed: told_failed, .. } = self.progress;
+        if (told_of, told_failed) != (succeeded, failed) {
+            (self.progress.completed, self.progress.succeeded, self.progress.failed) = (0, 0, 0);
+            self.tell(succeeded, failed);
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl Database {
             workers: workers.min(sets.len().div_ceil(size.max(1))).max(1),
             on_progress: &mut |_| {},
             progress: Progress { total: sets.len(), ..Progress::default() },
+            told: 0,
             began,
         };
         let apply = |connection: &mut super::connection::Connection, piece: &Sets<'_, P>| {

@@ -35,6 +35,10 @@ use crate::records::strategy::Strategy;
 ///
 /// Verbs look at every row first; what cannot be sent - an unknown column, a row that is neither struct nor
 /// map - is told of all rows at once, and nothing is sent.
+///
+/// While a verb runs it has a connection for each of its workers. So [`on_progress`](Self::on_progress),
+/// [`on_error`](Self::on_error) and the function of [`compute`](Self::compute), when they use the same database,
+/// need one besides, or wait in vain for half a minute; SQLite in memory has but one.
 #[must_use = "a table does nothing until a verb is called"]
 pub struct Table<'d, T> {
     pub(crate) db: &'d Database,
@@ -229,6 +233,7 @@ impl<'d, T> Table<'d, T> {
                 }
             },
             progress: Progress { total, ..Progress::default() },
+            told: 0,
             began: Instant::now(),
         })
     }
@@ -249,7 +254,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
     }
 
     /// Applies a function to the rows that these keys name, on the workers: one result for each key, in
-    /// their order. A key that nobody has is [`NotFound`](ErrorKind::NotFound).
+    /// their order. A key that nobody has is [`NotFound`](ErrorKind::NotFound), and a row at which the function
+    /// panics [`Panicked`](ErrorKind::Panicked).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -308,7 +314,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync> Table<'_, T> {
     /// [`ALL`] other fields that the new row has.
     ///
     /// Of rows of the input that are the same the last is written, and the others are
-    /// [`Superseded`](super::RowStatus::Superseded). A row without a value in a column of `conflict` is added.
+    /// [`Superseded`](super::RowStatus::Superseded), or [`NotRun`](super::RowStatus::NotRun) if that one is not
+    /// written. A row without a value in a column of `conflict` is added.
     ///
     /// # Errors
     ///

@@ -177,14 +177,18 @@ pub(crate) fn rows<T: Serialize + DeserializeOwned + Send + Sync>(
     };
     let ran = on.run(rows.len(), deadline, verb.is_resendable(), true, |run| {
         if on.config.strategy == Strategy::Pipelined && plan.key().is_empty() {
-            return staged(on, run, &write, rows, &mut written);
+            let ran = staged(on, run, &write, rows, &mut written);
+            written.tell_last(run);
+            return ran;
         }
         let groups = prepare(on, &write, rows, &mut written)?;
         let size = if on.config.strategy == Strategy::OneByOne { 1.into() } else { on.config.batch_size };
         let cut = |groups, workers| cut(groups, size, Most::of(on.db), workers);
-        dispatch(on, run, &mut written, groups, cut, |connection, group, isolate| {
+        let ran = dispatch(on, run, &mut written, groups, cut, |connection, group, isolate| {
             write.send::<_, T>(connection, group, isolate)
-        })
+        });
+        written.tell_last(run);
+        ran
     });
     conclude(on, written, began, ran)
 }
@@ -255,7 +259,8 @@ pub(crate) fn dispatch<P: Piece, T: Send>(
     let (strategy, isolate) = (on.config.strategy, on.config.continue_on_error);
     if matches!(strategy, Strategy::SingleQuery | Strategy::Optimistic) {
         let isolate = isolate && strategy == Strategy::SingleQuery;
-        let before = run.progress;
+        let figures = written.metrics();
+        let before = (run.progress, figures.chunks, figures.largest_chunk);
         let fates = run
             .together(written.metrics_mut(), &whole, |connection, piece| apply(connection, piece, isolate))?;
         let refused = fates.iter().any(|fate| matches!(fate, Fate::Failed(error) if may_be_cut(error)));
@@ -263,7 +268,9 @@ pub(crate) fn dispatch<P: Piece, T: Send>(
             whole.iter().zip(fates).for_each(|(piece, fate)| settle(on, written, piece.places(), fate));
             return Ok(());
         }
-        run.progress = before;
+        let figures = written.metrics_mut();
+        // Its pieces are those that follow.
+        (run.progress, figures.chunks, figures.largest_chunk) = before;
     }
     let pieces = cut(whole, run.workers);
     if on.config.one_transaction {

@@ -8,7 +8,8 @@ use super::driver::{Done, RowStatus};
 use super::failure::copy;
 use super::key::Key;
 use super::metrics::Metrics;
-use crate::error::{Error, ErrorKind, Result};
+use super::run::Run;
+use crate::error::{Delivery, Error, ErrorKind, Result};
 
 /// What became of every row of a write, in the order of the input.
 ///
@@ -38,6 +39,8 @@ pub struct Written<T = ()> {
     errors: Vec<RowError>,
     keys: Vec<Option<Key>>,
     rows: Vec<Option<T>>,
+    /// Rows that were not sent because another, named second, has the same key.
+    same: Vec<(usize, usize)>,
     metrics: Metrics,
 }
 
@@ -66,7 +69,7 @@ impl<T> Written<T> {
     /// Nothing has happened yet to any of so many rows.
     pub(crate) fn new(rows: usize, metrics: Metrics) -> Self {
         let statuses = vec![RowStatus::NotRun; rows];
-        Self { statuses, errors: Vec::new(), keys: Vec::new(), rows: Vec::new(), metrics }
+        Self { statuses, errors: Vec::new(), keys: Vec::new(), rows: Vec::new(), same: Vec::new(), metrics }
     }
 
     /// What became of the rows at these places.
@@ -127,12 +130,43 @@ impl<T> Written<T> {
         self.statuses[place] = status;
     }
 
+    /// A row is not sent, because `other` has the same key: this becomes of it if that one succeeds.
+    pub(crate) fn set_same(&mut self, place: usize, other: usize, status: RowStatus) {
+        self.statuses[place] = status;
+        self.same.push((place, other));
+    }
+
+    /// Ends the progress with what became of all rows in the end, those that were not sent among them.
+    pub(crate) fn tell_last(&mut self, run: &mut Run<'_>) {
+        self.follow();
+        let succeeded = self.succeeded();
+        run.tell_last(succeeded, self.total() - self.not_run() - succeeded);
+    }
+
+    /// What became of rows that hang on others which did not succeed.
+    fn follow(&mut self) {
+        for (place, other) in std::mem::take(&mut self.same) {
+            let status = self.statuses[other];
+            if !status.is_failure() {
+                continue;
+            }
+            // Whether the other row is there, nobody knows: so it is of what this row would do.
+            let in_doubt = status == RowStatus::InDoubt;
+            self.statuses[place] = if in_doubt { status } else { RowStatus::NotRun };
+            let message = format!("not sent: row {other} has the same key, and is {status}");
+            let delivery = if in_doubt { Delivery::MaybeSent } else { Delivery::NotSent };
+            let error = Error::new(ErrorKind::Dependency, message).with_delivery(delivery);
+            self.note(place, error);
+        }
+    }
+
     pub(crate) fn metrics_mut(&mut self) -> &mut Metrics {
         &mut self.metrics
     }
 
     /// Everything has been told.
     pub(crate) fn finish(mut self) -> Self {
+        self.follow();
         self.errors.sort_by_key(|error| error.index);
         self.metrics.succeeded = self.succeeded();
         self.metrics.failed = self.total() - self.metrics.succeeded;
@@ -336,11 +370,12 @@ impl<T> fmt::Display for Written<T> {
         }
         let of_their_own =
             self.errors.iter().filter(|error| self.statuses[error.index] != RowStatus::RolledBack);
-        for error in of_their_own.take(SHOWN) {
+        for error in of_their_own.clone().take(SHOWN) {
             write!(f, "\n  row {}: {}", error.index, error.error)?;
         }
-        if self.errors.len() > SHOWN {
-            write!(f, "\n  and {} more", self.errors.len() - SHOWN)?;
+        let left = of_their_own.skip(SHOWN).count();
+        if left > 0 {
+            write!(f, "\n  and {left} more")?;
         }
         Ok(())
     }

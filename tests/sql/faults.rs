@@ -344,3 +344,28 @@ fn rows_without_their_parent_are_found_at_once() {
     assert!(written.metrics().statements < 20, "{}", written.metrics());
     assert_eq!(usize::try_from(place.count("flights")).unwrap(), 3000 - expected.len());
 }
+
+#[test]
+fn an_upsert_in_doubt_adds_rows_without_a_key_once() {
+    let Some(place) = Place::postgres() else { return };
+    place.create("log", "id bigint UNIQUE, line text");
+    // Nobody can say what became of a transaction.
+    place
+        .db
+        .execute("CREATE FUNCTION txid_status(bigint) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'", ())
+        .unwrap();
+    let (port, armed) = cutting_proxy(place.server_address(), b"COMMIT", false);
+    let url = place.url("", ",pg_catalog").replacen(&place.server_address(), &format!("127.0.0.1:{port}"), 1);
+    let db = Database::open(&url).unwrap();
+    let table = db.table::<batchcall::Record>("log").config(BatchConfig::new().retry(quick()));
+    for id in [None, Some(1)] {
+        let row = batchcall::Record::from_iter([("id", serde_json::json!(id)), ("line", "x".into())]);
+        armed.store(true, Ordering::SeqCst);
+        let written = table.upsert([row], ["id"], [""; 0]).unwrap_or_else(|failure| failure.into_written());
+        assert!(!armed.load(Ordering::SeqCst), "the message was not seen");
+        // With a key it is sent again, and found.
+        let told = (written.in_doubt(), written.metrics().retries);
+        assert_eq!(told, if id.is_none() { (1, 0) } else { (0, 1) }, "{written}");
+    }
+    assert_eq!(place.count("log"), 2);
+}

@@ -14,6 +14,7 @@ mod cache;
 mod faults;
 mod import;
 mod import_lines;
+mod outcomes;
 mod strategies;
 #[cfg(feature = "postgres")]
 mod tls;

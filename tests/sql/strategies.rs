@@ -120,7 +120,7 @@ both! {
             let written = table.insert(products(1..21)).unwrap();
             assert_eq!((written.inserted(), written.count(RowStatus::Dropped), written.failed()), (18, 1, 1));
             assert_eq!(*seen.borrow(), [(3, "not four".to_owned())]);
-            assert_eq!(*told.borrow(), 18);
+            assert_eq!(*told.borrow(), 20);
             let found = table.get([5, 6]).unwrap();
             assert_eq!(found[0].as_ref().unwrap().name, "five");
             assert_eq!(found[1], None);

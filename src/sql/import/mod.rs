@@ -208,12 +208,14 @@ fn import<T>(
             transaction::Ended::Committed => {}
             transaction::Ended::Undone(error) => {
                 stats.undo(RowStatus::RolledBack);
-                if let (Some(error), true) = (error, stopped.borrow().is_none()) {
-                    return Err(error);
+                run.tell_last(0, stats.total - stats.not_run);
+                if stopped.borrow().is_none() {
+                    return Err(error.unwrap_or_else(|| stats.why_stopped()));
                 }
             }
             transaction::Ended::InDoubt(error) => {
                 stats.undo(RowStatus::InDoubt);
+                run.tell_last(0, stats.total - stats.not_run);
                 return Err(error);
             }
         }

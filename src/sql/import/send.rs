@@ -90,7 +90,8 @@ impl Sending<'_> {
             cost: Cost::default(),
         };
         let text = Text::of(batch);
-        let groups = self.look(text, &mut done)?;
+        let mut same = Vec::new();
+        let groups = self.look(text, &mut done, &mut same)?;
         if groups.is_empty() {
             return Ok(done);
         }
@@ -110,14 +111,28 @@ impl Sending<'_> {
         if own {
             connection.commit()?;
         }
+        // From the last: a row may hang on one that hangs on another.
+        for (place, other) in same.into_iter().rev() {
+            if done.statuses[other] == RowStatus::Failed {
+                let line = batch.entries[other].line;
+                let names = self.key_names().join(", ");
+                let error = invalid(format!("not sent: line {line} has the same {names}, and was refused"));
+                self.refuse(place, error, &mut done)?;
+            }
+        }
         Ok(done)
     }
 
-    /// Sorts the rows of a chunk by their columns.
-    fn look<'b>(&self, text: Text<'b>, done: &mut Done<IgnoredAny>) -> Result<Vec<Group<'b>>> {
+    /// Sorts the rows of a chunk by their columns. `same` are those that are not sent because of another.
+    fn look<'b>(
+        &self,
+        text: Text<'b>,
+        done: &mut Done<IgnoredAny>,
+        same: &mut Vec<(usize, usize)>,
+    ) -> Result<Vec<Group<'b>>> {
         let mut groups: Vec<Group<'b>> = Vec::new();
         let mut keys = Keys::default();
-        let mut gone: Vec<usize> = Vec::new();
+        let mut gone = false;
         let defaults = self.layout.fields.iter().any(|field| field.defaults);
         let json = self.layout.fields.iter().any(|field| field.json);
         for (place, entry) in text.batch.entries.iter().enumerate() {
@@ -139,14 +154,16 @@ impl Sending<'_> {
                 }
             };
             if let Some(key) = key {
-                let same = keys.same(key, place, self.on_conflict != OnConflict::Update);
-                match (same, self.on_conflict) {
+                let twin = keys.same(key, place, self.on_conflict != OnConflict::Update);
+                match (twin, self.on_conflict) {
                     (None, _) => {}
                     (Some(earlier), OnConflict::Update) => {
                         done.statuses[earlier] = RowStatus::Superseded;
-                        gone.push(earlier);
+                        same.push((earlier, place));
+                        gone = true;
                     }
-                    (Some(_), OnConflict::Skip) => {
+                    (Some(earlier), OnConflict::Skip) => {
+                        same.push((place, earlier));
                         done.statuses[place] = RowStatus::Unchanged;
                         continue;
                     }
@@ -164,7 +181,7 @@ impl Sending<'_> {
                 None => groups.push(Group { shape, rows: vec![(place, held)] }),
             }
         }
-        if !gone.is_empty() {
+        if gone {
             for group in &mut groups {
                 group.rows.retain(|(place, _)| done.statuses[*place] != RowStatus::Superseded);
             }

@@ -54,7 +54,7 @@ pub struct ImportStats {
     pub superseded: usize,
     /// Rows that `pre_process` left out.
     pub dropped: usize,
-    /// Rows that were refused.
+    /// Rows that were refused, and those not sent because of one with the same unique fields that was.
     pub failed: usize,
     /// Rows that were written and undone, with a row of their chunk or with the transaction.
     pub rolled_back: usize,

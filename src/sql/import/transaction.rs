@@ -1,10 +1,12 @@
 //! All chunks of an import in one transaction, as they come.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::engine::connect::Pause;
 use crate::engine::outcome::{Outcome, Status};
-use crate::error::{Error, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::sql::connection::Connection;
 use crate::sql::driver::Cost;
 use crate::sql::failure::copy;
@@ -20,11 +22,14 @@ pub(super) enum Ended {
     InDoubt(Error),
 }
 
-/// A chunk, or the end.
+/// A chunk, or the end after so many.
 enum Step<P> {
     Piece(P),
-    Commit,
+    Commit(usize),
 }
+
+/// How often the end looks whether the caller's thread has heard of all chunks.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Applies chunks one after the other, and commits after the last one if `may_commit`. `sink` is told of each
 /// as it goes; what it was told counts only if the transaction is committed.
@@ -42,6 +47,7 @@ pub(super) fn together<P: Piece, D: Answered>(
     let ended = RefCell::new(Ended::Undone(None));
     let mut sizes = Vec::new();
     let sizes_of_all = RefCell::new(&mut sizes);
+    let (settled, forbidden) = (AtomicUsize::new(0), AtomicBool::new(false));
     let items = std::iter::from_fn(|| {
         if over {
             return None;
@@ -52,7 +58,7 @@ pub(super) fn together<P: Piece, D: Answered>(
             Some(Step::Piece(piece)) => piece.rows(),
             _ => 0,
         });
-        let step = step.or_else(|| (steps > 0 && may_commit()).then_some(Step::Commit));
+        let step = step.or_else(|| (steps > 0 && may_commit()).then_some(Step::Commit(steps)));
         steps += 1;
         step.map(|step| (steps == 1, step))
     });
@@ -60,20 +66,33 @@ pub(super) fn together<P: Piece, D: Answered>(
         items,
         |connection, (first, step)| {
             if *first {
-                connection.begin()?;
+                connection.begin_for_all()?;
             }
             match step {
                 Step::Piece(piece) => {
                     let began = Instant::now();
                     apply(connection, piece).map(|done| Some((done, began.elapsed())))
                 }
-                Step::Commit => connection.commit().map(|()| None),
+                // What the last chunks came to may forbid it.
+                Step::Commit(chunks) => {
+                    while settled.load(Ordering::Acquire) < *chunks {
+                        connection.worker().pause(LOOK, Pause::Poll)?;
+                    }
+                    if forbidden.load(Ordering::Acquire) {
+                        let message = "not committed: the import was ended before";
+                        return Err(
+                            Error::new(ErrorKind::Cancelled, message).with_delivery(Delivery::NotSent)
+                        );
+                    }
+                    connection.commit().map(|()| None)
+                }
             }
         },
         |outcome: Outcome<Option<(D, Duration)>>| {
             let number = outcome.index();
             let rows = sizes_of_all.borrow().get(number).copied().unwrap_or(0);
             let not_run = outcome.status() == Status::NotRun;
+            let is_chunk = rows > 0;
             match outcome.into_result() {
                 Ok(None) => *ended.borrow_mut() = Ended::Committed,
                 Ok(Some((done, took))) => {
@@ -101,6 +120,10 @@ pub(super) fn together<P: Piece, D: Answered>(
                     }
                     sink(number, if not_run { Fate::NotRun(error) } else { Fate::Failed(error) });
                 }
+            }
+            if is_chunk {
+                forbidden.fetch_or(!may_commit(), Ordering::AcqRel);
+                settled.fetch_add(1, Ordering::AcqRel);
             }
         },
     )?;

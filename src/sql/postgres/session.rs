@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     timeout: Option<u64>,
     /// Whether a transaction was opened from outside.
     outer: bool,
+    /// Whether a chunk is under way. Set between two statements, it is what a panic left behind.
+    busy: bool,
     /// Whether deferred constraints are checked at every step, to find the row that breaks one.
     pub(super) checked: bool,
     statements: HashMap<String, Statement>,
@@ -107,6 +109,7 @@ impl Connection {
             deadline,
             timeout: None,
             outer: false,
+            busy: false,
             checked: false,
             statements: HashMap::new(),
             types: HashMap::new(),
@@ -125,7 +128,7 @@ impl Connection {
 
     pub(super) fn broken(&self) -> bool {
         // A cancel that came too late for its statement may still reach the next one.
-        self.client.is_closed() || self.interrupted.load(Ordering::Acquire)
+        self.client.is_closed() || self.busy || self.interrupted.load(Ordering::Acquire)
     }
 
     pub(super) fn interrupter(&self) -> Interrupt {
@@ -279,11 +282,14 @@ impl Connection {
     ///
     /// Deferred constraints are checked before the commit. If one is broken and bad rows are to be found,
     /// the work is done once more with a check at each step.
-    pub(super) fn within<T>(
-        &mut self,
-        isolate: bool,
-        mut work: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn within<T>(&mut self, isolate: bool, work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.busy = true;
+        let done = self.transact(isolate, work);
+        self.busy = false;
+        done
+    }
+
+    fn transact<T>(&mut self, isolate: bool, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         if self.outer {
             self.simple("SAVEPOINT batchcall_chunk", Delivery::NotSent)?;
             let result = work(self);
@@ -378,6 +384,8 @@ impl Connection {
         self.outer = false;
         self.settle().map_err(|trouble| {
             self.undo();
+            // A `SET` inside the transaction is undone with it.
+            self.timeout = None;
             trouble.into_error()
         })
     }
