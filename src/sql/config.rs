@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::retry::RetryPolicy;
-use crate::engine::stop::CancelToken;
+use crate::engine::stop::{CancelToken, Deadline};
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::size::BatchSize;
 use crate::records::strategy::Strategy;
@@ -123,6 +123,18 @@ impl BatchConfig {
     pub fn cancel_token(mut self, token: &CancelToken) -> Self {
         self.token = token.clone();
         self
+    }
+
+    /// When a verb that begins now must be over.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.timeout.map_or_else(Deadline::never, Deadline::after)
+    }
+
+    /// How many connections work at once: several only under the strategies that use them, and for writes
+    /// only where there can be several writers.
+    pub(crate) fn workers(&self, many_writers: bool, writes: bool) -> usize {
+        let several = matches!(self.strategy, Strategy::Parallel | Strategy::Pipelined);
+        if several && (!writes || many_writers) { self.max_workers } else { 1 }
     }
 
     /// Refuses settings that cannot be, with everything that is wrong with them.

@@ -183,9 +183,7 @@ impl Database {
         if let Some(info) = self.tables().get(name) {
             return Ok(Arc::clone(info));
         }
-        let info = Arc::new(self.connection_until(deadline)?.describe(name)?);
-        self.tables().insert(name.clone(), Arc::clone(&info));
-        Ok(info)
+        self.describe_on(&mut self.connection_until(deadline)?, name)
     }
 
     /// As [`Database::describe`], on a connection at hand.

@@ -38,6 +38,36 @@ pub(crate) struct Run<'a> {
     pub(crate) began: Instant,
 }
 
+impl<'a> Run<'a> {
+    /// Of so many rows; nothing has been done yet.
+    pub(crate) fn new(
+        db: &'a Database,
+        config: &'a BatchConfig,
+        total: usize,
+        deadline: Deadline,
+        writes: bool,
+        on_progress: &'a mut dyn FnMut(&Progress),
+    ) -> Self {
+        Self {
+            db,
+            config,
+            deadline,
+            resendable: false,
+            workers: config.workers(db.has_many_writers(), writes),
+            on_progress,
+            progress: Progress { total, ..Progress::default() },
+            told: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// The pieces may be sent again when nobody knows if they were applied.
+    pub(crate) fn resendable(mut self, resendable: bool) -> Self {
+        self.resendable = resendable;
+        self
+    }
+}
+
 /// What became of a piece.
 pub(crate) enum Fate<D> {
     Done(D),

@@ -11,7 +11,6 @@ use super::driver::Cost;
 use super::failure::copy;
 use super::run::{Answered, Fate, Piece, Run};
 use crate::engine::progress::Progress;
-use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::records::strategy::Strategy;
 
@@ -80,8 +79,7 @@ impl Database {
     ) -> Result<Vec<Result<u64>>> {
         let sets = params.as_ref();
         config.check()?;
-        let (began, deadline) =
-            (Instant::now(), config.timeout.map_or_else(Deadline::never, Deadline::after));
+        let (began, deadline) = (Instant::now(), config.deadline());
         let size = match config.strategy {
             Strategy::SingleQuery => sets.len(),
             Strategy::OneByOne => 1,
@@ -91,22 +89,12 @@ impl Database {
             places: (number * size..number * size + part.len()).collect(),
             sets: part,
         });
-        let several = matches!(config.strategy, Strategy::Parallel | Strategy::Pipelined);
-        let workers = if several && self.has_many_writers() { config.max_workers } else { 1 };
         let mut metrics = super::metrics::Metrics::new("execute", sets.len(), config.strategy);
         let mut results: Vec<Option<Result<u64>>> = Vec::new();
         results.resize_with(sets.len(), || None);
-        let mut run = Run {
-            db: self,
-            config,
-            deadline,
-            resendable: false,
-            workers: workers.min(sets.len().div_ceil(size.max(1))).max(1),
-            on_progress: &mut |_| {},
-            progress: Progress { total: sets.len(), ..Progress::default() },
-            told: 0,
-            began,
-        };
+        let mut on_progress = |_: &Progress| {};
+        let mut run = Run::new(self, config, sets.len(), deadline, true, &mut on_progress);
+        run.workers = run.workers.min(sets.len().div_ceil(size.max(1))).max(1);
         let apply = |connection: &mut super::connection::Connection, piece: &Sets<'_, P>| {
             let began = Instant::now();
             let statements = piece.sets.len() as u64;

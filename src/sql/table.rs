@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +24,6 @@ use super::written::{WriteError, Written};
 use crate::engine::progress::Progress;
 use crate::engine::stop::Deadline;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::records::strategy::Strategy;
 
 /// A table of a [`Database`], with rows of type `T`.
 ///
@@ -186,7 +184,7 @@ impl<'d, T> Table<'d, T> {
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
-        self.config.timeout.map_or_else(Deadline::never, Deadline::after)
+        self.config.deadline()
     }
 
     /// The table as the database describes it, if the settings are sound.
@@ -217,25 +215,14 @@ impl<'d, T> Table<'d, T> {
         writes: bool,
         run: impl FnOnce(&mut Run<'_>) -> R,
     ) -> R {
-        let several = matches!(self.config.strategy, Strategy::Parallel | Strategy::Pipelined);
-        let workers =
-            if several && (!writes || self.db.has_many_writers()) { self.config.max_workers } else { 1 };
-        let mut on_progress = self.hooks.on_progress.borrow_mut();
-        run(&mut Run {
-            db: self.db,
-            config: &self.config,
-            deadline,
-            resendable,
-            workers,
-            on_progress: &mut |progress| {
-                if let Some(tell) = &mut *on_progress {
-                    tell(progress);
-                }
-            },
-            progress: Progress { total, ..Progress::default() },
-            told: 0,
-            began: Instant::now(),
-        })
+        let mut hook = self.hooks.on_progress.borrow_mut();
+        let mut on_progress = |progress: &Progress| {
+            if let Some(tell) = &mut *hook {
+                tell(progress);
+            }
+        };
+        run(&mut Run::new(self.db, &self.config, total, deadline, writes, &mut on_progress)
+            .resendable(resendable))
     }
 }
 

@@ -10,12 +10,11 @@ use serde::de::IgnoredAny;
 
 use super::isolate::Marks;
 use super::session::Connection;
-use super::walk::key_of;
 use crate::error::{Delivery, Error, ErrorKind, Result};
-use crate::records::record::RecordId;
 use crate::sql::catalog::{ForeignKey, TableInfo};
 use crate::sql::failure::DatabaseError;
 use crate::sql::key::Key;
+use crate::sql::part::key_of;
 
 impl Connection {
     /// Marks the rows of the range whose parent is not there; says whether there were any.
@@ -36,10 +35,9 @@ impl Connection {
             let names: Vec<&str> = foreign.columns.iter().map(String::as_str).collect();
             let (mut places, mut keys) = (Vec::new(), Vec::new());
             for row in range.clone().filter(|row| !marks.is_bad(*row)) {
-                let parts = key_of(&rows[row], &names).unwrap_or_default();
-                if !parts.is_empty() && !parts.contains(&RecordId::Unknown) {
+                if let Ok(Some(key)) = key_of(&rows[row], &names) {
                     places.push(row);
-                    keys.push(Key::of(parts));
+                    keys.push(key);
                 }
             }
             let parents = self.table_info(&foreign.table)?;
