@@ -12,5 +12,8 @@ mod acumatica;
 mod memory;
 #[cfg(all(feature = "odoo", feature = "sandbox"))]
 mod odoo;
+#[cfg(feature = "postgres")]
+#[path = "../common/schema.rs"]
+mod schema;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;

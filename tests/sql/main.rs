@@ -7,6 +7,8 @@
 
 #[macro_use]
 mod place;
+#[path = "../common/schema.rs"]
+mod schema;
 
 mod bad_input;
 mod cache;

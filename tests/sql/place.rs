@@ -1,24 +1,22 @@
 //! A database for one test.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use batchcall::Database;
 use batchcall::sql::DatabaseBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::Schema;
+
 /// A database of its own, gone with it.
 pub(crate) struct Place {
     pub(crate) db: Database,
-    /// The URL of the server and the schema, for PostgreSQL.
-    server: Option<(String, String)>,
+    /// Of PostgreSQL; dropped when its connections are closed.
+    schema: Option<Schema>,
 }
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Place {
     /// An SQLite database in memory.
     pub(crate) fn sqlite() -> Self {
-        Self { db: Database::open("sqlite::memory:").unwrap(), server: None }
+        Self { db: Database::open("sqlite::memory:").unwrap(), schema: None }
     }
 
     /// A schema of its own on the server; `None`, said aloud, if there is no server.
@@ -27,40 +25,26 @@ impl Place {
     }
 
     pub(crate) fn postgres_with(set: impl FnOnce(DatabaseBuilder) -> DatabaseBuilder) -> Option<Self> {
-        let Ok(url) = std::env::var("BATCHCALL_TEST_POSTGRES") else {
-            let required =
-                ["CI", "BATCHCALL_REQUIRE_POSTGRES"].iter().any(|name| std::env::var_os(name).is_some());
-            assert!(!required, "BATCHCALL_TEST_POSTGRES is not set: no test ran on PostgreSQL");
-            eprintln!("SKIPPED: BATCHCALL_TEST_POSTGRES is not set, so this did not run on PostgreSQL");
-            return None;
-        };
-        let schema = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let server = Database::open(&url).unwrap();
-        server.execute(&format!("CREATE SCHEMA {schema}"), ()).unwrap();
-        let gap = if url.contains('?') { '&' } else { '?' };
-        let within = format!("{url}{gap}options=-csearch_path%3D{schema}");
-        let db = set(Database::builder(&within)).build().unwrap();
-        Some(Self { db, server: Some((url, schema)) })
+        let schema = Schema::create()?;
+        let db = set(Database::builder(&schema.url(""))).build().unwrap();
+        Some(Self { db, schema: Some(schema) })
     }
 
     /// A URL to the same schema, with more parameters and options.
     pub(crate) fn url(&self, parameters: &str, options: &str) -> String {
-        let (url, schema) = self.server.as_ref().unwrap();
-        let gap = if url.contains('?') { '&' } else { '?' };
         let options = options.replace(' ', "%20").replace('=', "%3D");
-        format!("{url}{gap}options=-csearch_path%3D{schema}{options}&{parameters}")
-            .trim_end_matches('&')
-            .to_owned()
+        let url = self.schema.as_ref().unwrap().url(&options);
+        format!("{url}&{parameters}").trim_end_matches('&').to_owned()
     }
 
     /// A name that no other test has.
     pub(crate) fn name(&self, name: &str) -> String {
-        format!("{}_{name}", self.server.as_ref().unwrap().1)
+        format!("{}_{name}", self.schema.as_ref().unwrap().name)
     }
 
     /// Host and port of the server.
     pub(crate) fn server_address(&self) -> String {
-        let url = &self.server.as_ref().unwrap().0;
+        let url = &self.schema.as_ref().unwrap().server;
         let rest = &url[url.find('@').unwrap() + 1..];
         rest[..rest.find('/').unwrap()].to_owned()
     }
@@ -71,7 +55,7 @@ impl Place {
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
-        self.server.is_some()
+        self.schema.is_some()
     }
 
     /// Creates a table; `$id` in its columns is an integer primary key with a default, `$time` a timestamp
@@ -98,18 +82,6 @@ impl Place {
 
     pub(crate) fn count(&self, table: &str) -> i64 {
         self.db.query::<i64>(&format!("SELECT count(*) FROM {table}"), ()).unwrap()[0]
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some((url, schema)) = &self.server {
-            let dropped =
-                Database::open(url).and_then(|db| db.execute(&format!("DROP SCHEMA {schema} CASCADE"), ()));
-            if !std::thread::panicking() {
-                dropped.unwrap();
-            }
-        }
     }
 }
 
